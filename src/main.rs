@@ -1,0 +1,3 @@
+//! The `solocron` binary: the process's life on a page.
+
+fn main() {}
