@@ -5,4 +5,16 @@
 pub mod name;
 
 pub mod clock;
+pub mod node;
+
+pub mod table;
+
 pub mod slot;
+
+pub mod claim;
+
+pub mod outcome;
+
+pub mod ledger;
+
+pub mod store;

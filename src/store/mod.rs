@@ -1,0 +1,327 @@
+//! The store: where locks, slot records, cursors and the ledger live.
+//!
+//! One trait, [`Store`], and one contract suite that every backend passes
+//! (`tests/store_contract`). What a backend must keep:
+//!
+//! - Each item of a batch is decided and written in one atomic step, by the
+//!   store's own clock; items of one batch do not depend on each other.
+//! - The lock is only the lease. The slot's record is written with it in the
+//!   same step and outlives it, so a finished slot stays finished whatever a
+//!   late or skewed node tries.
+//! - Every slot that is held or handed over stands in an index ordered by when
+//!   its lease lapses, so a node that never saw the claim can settle it.
+//! - Every call ends in bounded time with an answer or a [`StoreError`] that
+//!   says whether it may have been applied.
+//! - Nothing grows without bound: everything expires or is capped.
+//!
+//! No type of a backend's library leaves its own folder.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::claim::{Claim, Claimant, Fence, Holder, RunId, Settled, Token, Verdict};
+use crate::clock::ClusterTime;
+use crate::ledger::{Entry, MissedRange, Query, Retention};
+use crate::name::{JobName, NodeName};
+use crate::node::{BootId, Heartbeat, HeartbeatReply};
+use crate::outcome::{MissedReason, Outcome};
+use crate::slot::{Slot, SlotTime};
+use crate::table::ScheduleDigest;
+
+/// Why a call brought no answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The call was not applied, and will not be: there is no connection, or the
+    /// store refused it (loading, read-only, out of memory, no permission).
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
+    /// The call may have been applied, or may be applied later: it was sent, and
+    /// no answer came in time.
+    #[error("the store did not answer: {0}")]
+    Unknown(String),
+    /// The store answered what this version of the program cannot read.
+    #[error("the store holds what cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// What a call returns.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// Whether the store can be reached, as the backend last saw it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// Not tried yet.
+    Starting,
+    /// The last call, or the last attempt to connect, went well.
+    Up,
+    /// It did not; why.
+    Down(String),
+}
+
+/// Something about the store that can break the guarantee; in plain words, with the remedy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning(pub String);
+
+/// A run in progress whose lease is to be prolonged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Renewal {
+    /// The slot.
+    pub slot: Slot,
+    /// The owner token.
+    pub token: Token,
+    /// How long the lock lasts from now, whole milliseconds.
+    pub ttl: Duration,
+    /// How long the slot's record outlives this renewal.
+    pub keep_record: Duration,
+}
+
+/// The answer to a [`Renewal`] or a [`Completion`] of a run that may no longer be ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// It was ours and the write was made, now or by an earlier copy of the same request.
+    Ours,
+    /// Another holds it.
+    HeldBy(Holder),
+    /// It is settled otherwise.
+    SettledAs(Settled),
+    /// The store knows nothing of it (any more).
+    Forgotten,
+}
+
+/// How a run ended: the end of its slot, or the hand-over to another node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Completion {
+    /// The slot.
+    pub slot: Slot,
+    /// The owner token.
+    pub token: Token,
+    /// The run.
+    pub run_id: RunId,
+    /// Which run of the slot it was, from 1.
+    pub attempt: u32,
+    /// The fence under which it ran.
+    pub fence: Fence,
+    /// How it ended. [`Outcome::HandedOver`] leaves the slot open for the next
+    /// claim, at once; every other outcome settles the slot.
+    pub outcome: Outcome,
+    /// When it started, by the cluster's clock.
+    pub started_at: ClusterTime,
+    /// When it ended, by the cluster's clock.
+    pub finished_at: ClusterTime,
+    /// What the command exited with, where it did.
+    pub exit_code: Option<i32>,
+    /// The signal that ended it, where one did.
+    pub signal: Option<i32>,
+    /// What went wrong, in words.
+    pub error: Option<String>,
+    /// The end of its output.
+    pub tail: String,
+    /// How long the slot's record is kept from now.
+    pub keep_record: Duration,
+    /// How long and how much of the job's history is kept.
+    pub retention: Retention,
+}
+
+/// An open slot whose lease has lapsed, or that was handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lapsed {
+    /// The slot.
+    pub slot: Slot,
+    /// The token that held it last.
+    pub token: Token,
+    /// The node that held it last.
+    pub node: NodeName,
+    /// Why it is open.
+    pub state: LapsedState,
+}
+
+/// Why an open slot is to be settled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LapsedState {
+    /// Its holder stopped renewing.
+    Lost,
+    /// Its holder gave it to the next that claims it.
+    HandedOver,
+}
+
+/// What to settle a lapsed slot with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandonment {
+    /// The slot.
+    pub slot: Slot,
+    /// The token that held it last: if another holds it by now, nothing is written.
+    pub token: Token,
+    /// How long the slot's record is kept from now.
+    pub keep_record: Duration,
+    /// How long and how much of the job's history is kept.
+    pub retention: Retention,
+}
+
+/// Names a cursor: one for each job and schedule digest.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CursorKey {
+    /// The job.
+    pub job: JobName,
+    /// Its schedule: a changed one has a cursor of its own.
+    pub digest: ScheduleDigest,
+}
+
+/// Slots of a job that nobody ran, and the cursor's step over them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissedReport {
+    /// Whose cursor moves.
+    pub cursor: CursorKey,
+    /// Where it must stand, or nothing is written.
+    pub expected: SlotTime,
+    /// Where it moves to.
+    pub upto: SlotTime,
+    /// When the start window of the last slot in `ranges` closes; before that, by
+    /// the store's clock, nothing is written.
+    pub closes_at: ClusterTime,
+    /// The slots missed. May be empty: then only the cursor moves.
+    pub ranges: Vec<MissedRange>,
+    /// How long and how much of the job's history is kept.
+    pub retention: Retention,
+}
+
+/// A claim whose reply came too late, or never, and that is to be taken back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forfeit {
+    /// The slot.
+    pub slot: Slot,
+    /// The token it was claimed with.
+    pub token: Token,
+    /// Why the slot was missed.
+    pub reason: MissedReason,
+    /// How long the slot's record is kept from now.
+    pub keep_record: Duration,
+    /// How long and how much of the job's history is kept.
+    pub retention: Retention,
+}
+
+/// The state of one slot, as its record tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotRecord {
+    /// The node that holds or held it last.
+    pub node: NodeName,
+    /// The token under which it is or was held last.
+    pub token: Token,
+    /// Which run of the slot that is, from 1.
+    pub attempt: u32,
+    /// The fence of that run.
+    pub fence: Fence,
+    /// When it was claimed, by the store's clock.
+    pub claimed_at: ClusterTime,
+    /// Where it stands.
+    pub state: SlotState,
+}
+
+/// Where a slot stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotState {
+    /// Held, with the time its lock still lasts; zero when it lapsed and is not settled yet.
+    Running {
+        /// The rest of the lock's time to live.
+        remaining: Duration,
+    },
+    /// Given to the next that claims it.
+    HandedOver,
+    /// Settled.
+    Settled(Outcome),
+}
+
+/// Everything the store knows of one slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotStory {
+    /// Its record, as long as that is kept.
+    pub record: Option<SlotRecord>,
+    /// The ledger's entries of it, oldest first.
+    pub entries: Vec<Entry>,
+    /// The end of its last run's output, where it is kept.
+    pub tail: Option<String>,
+}
+
+/// Where locks, slot records, cursors and the ledger live. See the module's head
+/// for what an implementation must keep.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// What and where it is, without any secret: for messages.
+    fn describe(&self) -> String;
+
+    /// Whether it can be reached, kept current by the backend.
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// Looks at what can break the guarantee: version, eviction, persistence.
+    /// An [`Unavailable`](StoreError::Unavailable) error when it is unusable (too old).
+    async fn inspect(&self) -> Result<Vec<Warning>>;
+
+    /// The store's clock.
+    async fn time(&self) -> Result<ClusterTime>;
+
+    /// One attempt at each slot's lock; verdicts in the order of `claims`. A
+    /// failed item is [`Verdict::Unknown`] and fails no other; an error is
+    /// about the whole call.
+    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Verdict>>;
+
+    /// Takes back claims that nobody ran: a slot whose record says running under
+    /// this token is settled as missed, with a ledger entry. True where this
+    /// call's write did it; nothing is written where the slot was never claimed
+    /// with this token, or is held by another.
+    async fn forfeit(&self, by: &NodeName, forfeits: &[Forfeit]) -> Result<Vec<bool>>;
+
+    /// Prolongs leases by owner token.
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Ownership>>;
+
+    /// Writes the end of runs: record, ledger entry, tail, and the lock's release,
+    /// each in one step. A copy of a completion that was written before is
+    /// [`Ownership::Ours`] and writes nothing. A lease that lapsed but that nobody
+    /// has settled is still ours.
+    async fn complete(&self, node: &NodeName, completions: &[Completion])
+    -> Result<Vec<Ownership>>;
+
+    /// The open slots whose lease has lapsed, longest ago first, at most `limit`.
+    async fn lapsed(&self, limit: usize) -> Result<Vec<Lapsed>>;
+
+    /// Settles lapsed slots as abandoned, with a ledger entry of the lost run.
+    /// True where this call's write did it.
+    async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>>;
+
+    /// Where the cursors stand; one that does not exist yet is created at `start`.
+    async fn open_cursors(
+        &self,
+        cursors: &[CursorKey],
+        start: SlotTime,
+        keep: Duration,
+    ) -> Result<Vec<SlotTime>>;
+
+    /// Which of `slots`, all of `job` and in ascending order, have a record or a
+    /// ledger entry of a run.
+    async fn recorded(&self, job: &JobName, slots: &[SlotTime]) -> Result<Vec<bool>>;
+
+    /// Moves cursors over slots that nobody ran, with a ledger entry for each
+    /// range. True where this call's write did it.
+    async fn record_missed(&self, by: &NodeName, reports: &[MissedReport]) -> Result<Vec<bool>>;
+
+    /// Says that the node lives.
+    async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply>;
+
+    /// The heartbeats that have not run out.
+    async fn nodes(&self) -> Result<Vec<Heartbeat>>;
+
+    /// Says that the node is gone.
+    async fn leave(&self, node: &NodeName, boot: BootId) -> Result<()>;
+
+    /// The ledger's entries that `query` asks for, newest first.
+    async fn history(&self, query: &Query) -> Result<Vec<Entry>>;
+
+    /// Everything about one slot.
+    async fn slot(&self, slot: &Slot) -> Result<SlotStory>;
+
+    /// Removes what has outlived its time and does not expire by itself.
+    async fn prune(&self, retention: Retention) -> Result<()>;
+
+    /// Closes connections and files; later calls are unavailable.
+    async fn close(&self);
+}
