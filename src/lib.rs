@@ -18,3 +18,7 @@ pub mod outcome;
 pub mod ledger;
 
 pub mod store;
+
+pub mod log;
+
+pub mod service;
