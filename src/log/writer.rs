@@ -46,6 +46,9 @@ const KEEP_BUFFER: usize = 1 << 20;
 /// Losses are told apart for at most so many runs at a time; those of further
 /// runs are added up without a name.
 const RUNS_TOLD_APART: usize = 4096;
+/// How long the thread looks away before it sleeps until woken: waking it for
+/// every record of a burst would cost more than the records.
+const LINGER: Duration = Duration::from_millis(1);
 /// How long a sink that cannot take anything now is left alone.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The same for a sink that failed, such as a full disk.
@@ -212,6 +215,7 @@ impl Queue {
             *batch = Vec::new();
         }
         let mut state = self.lock();
+        let mut lingered = false;
         loop {
             if state.closing || state.pending.is_empty() {
                 self.tell_all(&mut state);
@@ -224,8 +228,14 @@ impl Queue {
             if state.closing {
                 return false;
             }
-            state.asleep = true;
-            state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.asleep = lingered;
+            state = if lingered {
+                self.filled.wait(state).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let waited = self.filled.wait_timeout(state, LINGER);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            };
+            lingered = true;
         }
     }
 
