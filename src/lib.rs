@@ -6,3 +6,5 @@ pub mod name;
 
 pub mod clock;
 pub mod slot;
+
+pub mod schedule;
