@@ -284,7 +284,7 @@ mod tests {
     fn a_month_has_its_days_and_no_others() {
         assert_eq!(month(2026, 2).all().count_ones(), 28);
         assert_eq!(month(2028, 2).all().count_ones(), 29);
-        assert_eq!(month(2026, 1).all(), u32::MAX & !1);
+        assert_eq!(month(2026, 1).all(), !1);
     }
 
     #[test]

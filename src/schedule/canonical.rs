@@ -26,13 +26,17 @@ pub(super) fn write_fields(
         word(Field::Minute, calendar.minutes),
         word(Field::Hour, calendar.hours.into()),
     ];
+    // One star is enough for the meaning. A field of all values takes one anyway;
+    // otherwise it goes where it reads best.
     let starred = match daylight {
         Daylight::FixedTime => None,
-        // One star is enough for the meaning; it goes where it reads best.
-        Daylight::Wildcard => (0..3).min_by_key(|place| Starred::of(&times[*place]).awkwardness()),
+        Daylight::Wildcard => {
+            times.iter().min_by_key(|values| Starred::of(values).awkwardness(values.field()))
+        }
     };
-    for (place, values) in times.iter().enumerate() {
-        if starred == Some(place) {
+    for values in &times {
+        let all = *values == Values::all(values.field());
+        if starred == Some(values) || (starred.is_some() && all) {
             write_starred(f, values)?;
         } else {
             write_list(f, values)?;
@@ -84,12 +88,15 @@ impl Starred {
         }
     }
 
-    fn awkwardness(&self) -> u32 {
-        match self {
+    /// Less is better. A step that leaves one value is a number in disguise.
+    fn awkwardness(&self, field: Field) -> u32 {
+        match *self {
             Self::All => 0,
-            Self::Step(_) => 1,
-            Self::Drawn(..) => 2,
-            Self::Listed(_) => 3,
+            Self::Step(step) if step < field.size() => 1,
+            Self::Drawn(_, step) if step < field.size() => 2,
+            Self::Step(_) => 3,
+            Self::Drawn(..) => 4,
+            Self::Listed(_) => 5,
         }
     }
 }

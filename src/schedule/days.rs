@@ -87,7 +87,8 @@ pub(super) fn day_of_week(
         Some(_) => (text.from(1), Join::Both),
         None => (text, Join::Either),
     };
-    if is_unrestricted(list) {
+    // `?` stands alone, also without a `+`.
+    if is_unrestricted(text) || list.text == "*" {
         return Ok((DayOfWeek::Unrestricted, Join::Either));
     }
     let reader = Reader { field: Field::DayOfWeek, job };

@@ -74,7 +74,7 @@ impl Every {
             1..1000 => Err(text
                 .error(format!("{} is too short", text.shown()))
                 .help("slots are whole seconds: the period is at least 1s")),
-            _ if millis % 1000 != 0 => Err(text
+            _ if !millis.is_multiple_of(1000) => Err(text
                 .error(format!("{} is not a whole number of seconds", text.shown()))
                 .help("slots are whole seconds")),
             // At most u64::MAX / 1000, which i64 holds.

@@ -129,10 +129,11 @@ impl Reader<'_> {
             b = 7;
         }
         if a > b {
-            let (first, last) = (self.field.first(), self.field.last());
+            let part = |a, b| if a == b { format!("{a}") } else { format!("{a}-{b}") };
+            let (up, down) = (part(a, self.field.last().max(a)), part(self.field.first(), b));
             return Err(text
                 .error(format!("the range {} goes backwards", text.shown()))
-                .help(format!("write {a}-{last},{first}-{b} if it shall wrap around")));
+                .help(format!("write {up},{down} if it shall wrap around")));
         }
         Ok(a..=b)
     }
@@ -243,6 +244,9 @@ impl Reader<'_> {
         };
         if text.is("LW") || special(b'W') {
             return text.error("`W` is allowed only in day-of-month, alone").help(takes);
+        }
+        if special(b'L') && field == Field::DayOfMonth {
+            return text.error("`L` takes neither a step nor a range").help(takes);
         }
         if special(b'L') {
             let place = "`L` is allowed only in day-of-month and day-of-week";

@@ -113,7 +113,8 @@ impl Zone {
         self.0.stretches.partition_point(|s| s.from <= instant).saturating_sub(1)
     }
 
-    fn read(name: &str, time_zone: TimeZone) -> Self {
+    /// Reads the stretches out of `time_zone`.
+    pub(super) fn read(name: &str, time_zone: TimeZone) -> Self {
         let at = |second| Timestamp::from_second(second).expect("1969 to 2200 is in jiff's range");
         let offset = |instant| i64::from(time_zone.to_offset(instant).seconds());
         let start = at(FIRST_SECOND);
