@@ -9,6 +9,7 @@ pub mod node;
 
 pub mod table;
 
+pub mod schedule;
 pub mod slot;
 
 pub mod claim;
