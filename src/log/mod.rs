@@ -3,7 +3,7 @@
 //! Every event of the daemon is a function in [`events`], and nowhere else. The
 //! log is one line a record, text or JSON ([`Format`]); a record never waits for
 //! the reader of the log, and where one had to be dropped the log says how many
-//! ([`writer`]'s invariants).
+//! (the invariants stand in `writer.rs`).
 //!
 //! # JSON
 //!
@@ -102,6 +102,11 @@ pub fn install(format: Format, filter: &str, node: &NodeName) -> Result<Guard, L
     let (dispatch, guard) = to(format, filter, node, colour, stdout)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| LogError::Twice)?;
     Ok(guard)
+}
+
+/// Whether [`install`] would take `filter`; for `check`.
+pub fn check_filter(filter: &str) -> Result<(), InvalidFilter> {
+    layer::filter(filter).map(drop)
 }
 
 /// A log that goes to `sink`, for [`tracing::dispatcher::with_default`]: tests

@@ -134,6 +134,23 @@ fn output_is_taken_again_once_the_reader_catches_up() {
 }
 
 #[test]
+fn a_record_wakes_the_thread() {
+    let (queue, _guard, reader) = on_pipe(SMALL);
+    for _ in 0..3 {
+        while !queue.lock().asleep {
+            thread::yield_now();
+        }
+        queue.event(None, b"e\n");
+        assert!(!queue.lock().asleep);
+    }
+    let (read, line) = mpsc::channel();
+    thread::spawn(move || BufReader::new(reader).lines().try_for_each(|l| read.send(l.unwrap())));
+    for _ in 0..3 {
+        assert_eq!(line.recv_timeout(FLUSH_AT_MOST).as_deref(), Ok("e"));
+    }
+}
+
+#[test]
 fn a_line_longer_than_the_queue_is_told_although_nothing_else_happens() {
     let (queue, _guard, reader) = on_pipe(SMALL);
     put(&queue, "a", 0, 10_000);
