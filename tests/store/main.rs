@@ -1,0 +1,5 @@
+//! The store's tests: one contract suite that every backend passes, and beside
+//! it what is special to each.
+
+#[macro_use]
+mod contract;
