@@ -30,6 +30,8 @@ use crate::outcome::{MissedReason, Outcome};
 use crate::slot::{Slot, SlotTime};
 use crate::table::ScheduleDigest;
 
+pub mod redis;
+
 /// Why a call brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {

@@ -3,3 +3,6 @@
 
 #[macro_use]
 mod contract;
+#[path = "../harness/mod.rs"]
+mod harness;
+mod redis;
