@@ -3,3 +3,5 @@
 
 #[macro_use]
 mod contract;
+
+mod sqlite;
