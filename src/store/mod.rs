@@ -16,6 +16,9 @@
 //!
 //! No type of a backend's library leaves its own folder.
 
+pub mod rules;
+pub mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -6,3 +6,4 @@ mod contract;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod redis;
+mod sqlite;
