@@ -1,7 +1,7 @@
 //! The store: where locks, slot records, cursors and the ledger live.
 //!
 //! One trait, [`Store`], and one contract suite that every backend passes
-//! (`tests/store_contract`). What a backend must keep:
+//! (`tests/store`). What a backend must keep:
 //!
 //! - Each item of a batch is decided and written in one atomic step, by the
 //!   store's own clock; items of one batch do not depend on each other.
@@ -16,6 +16,9 @@
 //!
 //! No type of a backend's library leaves its own folder.
 
+pub mod rules;
+pub mod sqlite;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +32,8 @@ use crate::node::{BootId, Heartbeat, HeartbeatReply};
 use crate::outcome::{MissedReason, Outcome};
 use crate::slot::{Slot, SlotTime};
 use crate::table::ScheduleDigest;
+
+pub mod redis;
 
 /// Why a call brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,16 +82,18 @@ pub struct Renewal {
     pub keep_record: Duration,
 }
 
-/// The answer to a [`Renewal`] or a [`Completion`] of a run that may no longer be ours.
+/// The answer to a [`Renewal`] or a [`Completion`] of a run that may no longer be
+/// ours. Only [`Ownership::Ours`] means that anything was written, now or before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Ownership {
     /// It was ours and the write was made, now or by an earlier copy of the same request.
     Ours,
-    /// Another holds it.
+    /// Another holds it; its lease may have lapsed.
     HeldBy(Holder),
-    /// It is settled otherwise.
+    /// It is settled otherwise. For a renewal, settled at all.
     SettledAs(Settled),
-    /// The store knows nothing of it (any more).
+    /// Nobody holds it and it is not settled: the store knows nothing of it (any
+    /// more), or it was handed over and waits for its next claim.
     Forgotten,
 }
 
@@ -104,7 +111,8 @@ pub struct Completion {
     /// The fence under which it ran.
     pub fence: Fence,
     /// How it ended. [`Outcome::HandedOver`] leaves the slot open for the next
-    /// claim, at once; every other outcome settles the slot.
+    /// claim, at once, and among the [lapsed](Store::lapsed); every other outcome
+    /// settles the slot.
     pub outcome: Outcome,
     /// When it started, by the cluster's clock.
     pub started_at: ClusterTime,
@@ -116,7 +124,7 @@ pub struct Completion {
     pub signal: Option<i32>,
     /// What went wrong, in words.
     pub error: Option<String>,
-    /// The end of its output.
+    /// The end of its output; any text, also with NUL, as long as some MiB.
     pub tail: String,
     /// How long the slot's record is kept from now.
     pub keep_record: Duration,
@@ -173,12 +181,14 @@ pub struct CursorKey {
 pub struct MissedReport {
     /// Whose cursor moves.
     pub cursor: CursorKey,
-    /// Where it must stand, or nothing is written.
+    /// Where it must stand, or nothing is written. A cursor that does not exist
+    /// stands nowhere.
     pub expected: SlotTime,
-    /// Where it moves to.
+    /// Where it moves to; later than `expected`, or nothing is written.
     pub upto: SlotTime,
-    /// When the start window of the last slot in `ranges` closes; before that, by
-    /// the store's clock, nothing is written.
+    /// When the start window of the last slot in `ranges` closes; up to that very
+    /// instant, by the store's clock, nothing is written, because until then a
+    /// claim may win.
     pub closes_at: ClusterTime,
     /// The slots missed. May be empty: then only the cursor moves.
     pub ranges: Vec<MissedRange>,
@@ -237,7 +247,8 @@ pub enum SlotState {
 pub struct SlotStory {
     /// Its record, as long as that is kept.
     pub record: Option<SlotRecord>,
-    /// The ledger's entries of it, oldest first.
+    /// The ledger's entries of it, oldest first, with the missed ranges that it
+    /// lies in.
     pub entries: Vec<Entry>,
     /// The end of its last run's output, where it is kept.
     pub tail: Option<String>,
@@ -271,7 +282,8 @@ pub trait Store: Send + Sync + 'static {
     /// with this token, or is held by another.
     async fn forfeit(&self, by: &NodeName, forfeits: &[Forfeit]) -> Result<Vec<bool>>;
 
-    /// Prolongs leases by owner token.
+    /// Prolongs leases by owner token. A lease that lapsed but that nobody has
+    /// settled is still ours and lives again.
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Ownership>>;
 
     /// Writes the end of runs: record, ledger entry, tail, and the lock's release,
@@ -289,6 +301,7 @@ pub trait Store: Send + Sync + 'static {
     async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>>;
 
     /// Where the cursors stand; one that does not exist yet is created at `start`.
+    /// A cursor is kept for `keep` from the last call that opened or moved it.
     async fn open_cursors(
         &self,
         cursors: &[CursorKey],
@@ -297,7 +310,7 @@ pub trait Store: Send + Sync + 'static {
     ) -> Result<Vec<SlotTime>>;
 
     /// Which of `slots`, all of `job` and in ascending order, have a record or a
-    /// ledger entry of a run.
+    /// ledger entry of a run; a missed range alone does not count.
     async fn recorded(&self, job: &JobName, slots: &[SlotTime]) -> Result<Vec<bool>>;
 
     /// Moves cursors over slots that nobody ran, with a ledger entry for each
@@ -310,7 +323,7 @@ pub trait Store: Send + Sync + 'static {
     /// The heartbeats that have not run out.
     async fn nodes(&self) -> Result<Vec<Heartbeat>>;
 
-    /// Says that the node is gone.
+    /// Says that the node is gone; a heartbeat of another start of it stays.
     async fn leave(&self, node: &NodeName, boot: BootId) -> Result<()>;
 
     /// The ledger's entries that `query` asks for, newest first.

@@ -1,0 +1,112 @@
+//! Many items in few round trips: so many for each call of a script, so many calls
+//! for each pipeline.
+
+use redis::{Cmd, Value};
+
+use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::reply;
+use crate::store::{Result, StoreError};
+
+/// Items for one call of a script: enough to make the call cheap, few enough to let
+/// other clients in between.
+pub(super) const PER_CALL: usize = 128;
+
+/// A pipeline is sent when it has so many bytes of arguments, ...
+const PIPELINE_BYTES: usize = 4 << 20;
+/// ... and a call when it has so many.
+const CALL_BYTES: usize = 1 << 20;
+/// ... or so many items: some 20 ms of a server's time.
+const PIPELINE_ITEMS: usize = 4096;
+
+/// Calls a script for `items` and returns one reply for each, in order.
+///
+/// `call` makes one call for some of the items, which `weigh` so many bytes. When a
+/// pipeline gets no answer, its items and those behind it get that error; the whole
+/// fails only if the first one does.
+pub(super) async fn run<T, R>(
+    link: &Link,
+    items: &[T],
+    call: impl Fn(&[T]) -> Cmd,
+    weigh: impl Fn(&T) -> usize,
+    read: impl Fn(Value) -> Result<R>,
+) -> Result<Vec<Result<R>>> {
+    let mut results = Vec::with_capacity(items.len());
+    let mut rest = items;
+    while !rest.is_empty() {
+        let (mut calls, mut sizes) = (Vec::new(), Vec::new());
+        let (mut bytes, mut count) = (0, 0);
+        while !rest.is_empty() && bytes < PIPELINE_BYTES && count < PIPELINE_ITEMS {
+            let (some, weight) = split(rest, &weigh);
+            calls.push(call(some));
+            sizes.push(some.len());
+            bytes += weight;
+            count += some.len();
+            rest = &rest[some.len()..];
+        }
+        match link.send(Purpose::Write, calls).await {
+            Ok(replies) => {
+                for (reply, size) in replies.into_iter().zip(sizes) {
+                    spread(reply, size, &read, &mut results);
+                }
+            }
+            Err(error) if results.is_empty() => return Err(error),
+            Err(error) => {
+                results.resize_with(items.len(), || Err(error.clone()));
+                break;
+            }
+        }
+    }
+    for result in &mut results {
+        if let Err(error) = result {
+            *error = link.named(error.clone());
+        }
+    }
+    if let Some(error) = refusal_of_all(&results) {
+        link.note_refusal(&error);
+        return Err(error);
+    }
+    Ok(results)
+}
+
+/// The items of the next call, and their weight.
+fn split<'a, T>(items: &'a [T], weigh: &impl Fn(&T) -> usize) -> (&'a [T], usize) {
+    let (mut count, mut weight) = (0, 0);
+    for item in items.iter().take(PER_CALL) {
+        let more = weigh(item);
+        if count > 0 && weight + more > CALL_BYTES {
+            break;
+        }
+        count += 1;
+        weight += more;
+    }
+    (&items[..count], weight)
+}
+
+/// Takes the reply to one call apart.
+fn spread<R>(
+    reply: Result<Value>,
+    size: usize,
+    read: &impl Fn(Value) -> Result<R>,
+    results: &mut Vec<Result<R>>,
+) {
+    let end = results.len() + size;
+    match reply.and_then(reply::list) {
+        Ok(values) if values.len() == size => results.extend(values.into_iter().map(read)),
+        Ok(_) => results.resize_with(end, || Err(reply::corrupt("one answer for each item"))),
+        Err(error) => results.resize_with(end, || Err(error.clone())),
+    }
+}
+
+/// The error of the whole batch where the server refused every item of it.
+fn refusal_of_all<R>(results: &[Result<R>]) -> Option<StoreError> {
+    let refused = |result: &Result<R>| matches!(result, Err(StoreError::Unavailable(_)));
+    match results.first() {
+        Some(Err(error)) if results.iter().all(refused) => Some(error.clone()),
+        _ => None,
+    }
+}
+
+/// All results, or the first error: for callers that cannot tell of one item.
+pub(super) fn all<R>(results: Vec<Result<R>>) -> Result<Vec<R>> {
+    results.into_iter().collect()
+}

@@ -1,0 +1,63 @@
+//! Cursors: how far the slots of a schedule are settled.
+
+use std::time::Duration;
+
+use crate::name::NodeName;
+use crate::slot::SlotTime;
+use crate::store::redis::claim::millis;
+use crate::store::redis::keys::{Keys, cursor_field};
+use crate::store::redis::link::Link;
+use crate::store::redis::{batch, entry, reply, scripts};
+use crate::store::{CursorKey, MissedReport, Result};
+
+/// What an item adds to a request, its ranges apart, about.
+const BYTES: usize = 200;
+/// What a range adds.
+const RANGE_BYTES: usize = 100;
+
+pub(super) async fn open(
+    link: &Link,
+    keys: &Keys,
+    cursors: &[CursorKey],
+    start: SlotTime,
+    keep: Duration,
+) -> Result<Vec<SlotTime>> {
+    let call = |some: &[CursorKey]| {
+        let mut call = scripts::OPEN_CURSORS.call(&[&keys.cursors()]);
+        call.arg(start.unix_seconds()).arg(millis(keep));
+        for cursor in some {
+            call.arg(cursor_field(cursor));
+        }
+        call
+    };
+    let read = |value| reply::integer(value).map(SlotTime::from_unix_seconds);
+    batch::all(batch::run(link, cursors, call, |_| BYTES, read).await?)
+}
+
+pub(super) async fn record_missed(
+    link: &Link,
+    keys: &Keys,
+    by: &NodeName,
+    reports: &[MissedReport],
+) -> Result<Vec<bool>> {
+    let call = |some: &[MissedReport]| {
+        let mut call = scripts::RECORD_MISSED.call(&[&keys.cursors(), &keys.ledgers()]);
+        call.arg(keys.ledger_prefix());
+        for report in some {
+            call.arg(cursor_field(&report.cursor))
+                .arg(report.expected.unix_seconds())
+                .arg(report.upto.unix_seconds())
+                .arg(report.closes_at.unix_micros())
+                .arg(report.cursor.job.as_str())
+                .arg(millis(report.retention.keep))
+                .arg(report.retention.per_job)
+                .arg(report.ranges.len());
+            for range in &report.ranges {
+                call.arg(entry::of_missed(by, range));
+            }
+        }
+        call
+    };
+    let weigh = |report: &MissedReport| BYTES + RANGE_BYTES * report.ranges.len();
+    batch::all(batch::run(link, reports, call, weigh, reply::did).await?)
+}

@@ -1,0 +1,247 @@
+//! One connection, from the first packet until it can be used: socket, TLS,
+//! password, database, version, scripts.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
+use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisResult, Value};
+use rustls::RootCertStore;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::store::redis::options::{Address, Options, Pem, TlsOptions};
+use crate::store::redis::scripts::Script;
+use crate::store::redis::{inspect, trouble};
+
+/// What moves the bytes of a connection; it ends when the connection does.
+pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Why there is no connection.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) why: String,
+    /// Whether only a human can mend it, so that trying fast is no use.
+    pub(super) lasting: bool,
+}
+
+/// It may mend by itself.
+fn passing(why: impl Into<String>) -> Failure {
+    Failure { why: why.into(), lasting: false }
+}
+
+fn lasting(why: impl Into<String>) -> Failure {
+    Failure { why: why.into(), lasting: true }
+}
+
+/// So often an idle connection is probed: three unanswered probes end it.
+const KEEPALIVE: Duration = Duration::from_secs(15);
+
+/// Makes a connection that is ready for use.
+pub(super) async fn dial(options: &Options) -> Result<(MultiplexedConnection, Driver), Failure> {
+    let stream = open(options).await?;
+    // Password and database are sent below, for the sake of the messages.
+    let anonymous = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let config = AsyncConnectionConfig::new().set_response_timeout(None);
+    let (mut connection, driver) =
+        MultiplexedConnection::new_with_config(&anonymous, stream, config)
+            .await
+            .map_err(|error| passing(trouble::of_connection(&error)))?;
+    let mut driver: Driver = Box::pin(driver);
+    greet(&mut connection, &mut driver, options).await?;
+    Ok((connection, driver))
+}
+
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
+async fn open(options: &Options) -> Result<Box<dyn Stream>, Failure> {
+    let io = |error: std::io::Error| passing(trouble::of_io(Some(&error), &error.to_string()));
+    match &options.address {
+        Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(io)?)),
+        Address::Tcp { host, port, tls } => {
+            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(io)?;
+            stream.set_nodelay(true).map_err(io)?;
+            let probes =
+                TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(3);
+            SockRef::from(&stream).set_tcp_keepalive(&probes).map_err(io)?;
+            match tls {
+                None => Ok(Box::new(stream)),
+                Some(tls) => Ok(Box::new(encrypt(stream, host, tls).await?)),
+            }
+        }
+    }
+}
+
+async fn encrypt(
+    stream: TcpStream,
+    host: &str,
+    tls: &TlsOptions,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    let name = ServerName::try_from(host.to_owned())
+        .map_err(|_| lasting(format!("{host:?} cannot be the name of a TLS server")))?;
+    let connector = TlsConnector::from(Arc::new(tls_config(tls).await?));
+    connector.connect(name, stream).await.map_err(|error| {
+        let text = error.to_string();
+        if text.contains("InvalidContentType") {
+            return lasting("what answers there does not speak TLS; is it redis:// after all?");
+        }
+        match error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
+            true => lasting(format!("the TLS handshake failed: {text}")),
+            false => passing(trouble::of_io(Some(&error), &text)),
+        }
+    })
+}
+
+async fn tls_config(tls: &TlsOptions) -> Result<rustls::ClientConfig, Failure> {
+    let mut roots = RootCertStore::empty();
+    match &tls.ca {
+        Some(ca) => {
+            for root in certificates(ca, "ca").await? {
+                roots
+                    .add(root)
+                    .map_err(|error| lasting(format!("`ca` holds no root to go by: {error}")))?;
+            }
+        }
+        None => {
+            let system = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs)
+                .await
+                .map_err(|error| passing(error.to_string()))?;
+            roots.add_parsable_certificates(system.certs);
+            if roots.is_empty() {
+                return Err(lasting("this system has no root certificates; set `ca`"));
+            }
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| lasting(error.to_string()))?
+        .with_root_certificates(roots);
+    match (&tls.cert, &tls.key) {
+        (None, None) => Ok(config.with_no_client_auth()),
+        (Some(cert), Some(key)) => {
+            let chain = certificates(cert, "cert").await?;
+            let key = PrivateKeyDer::from_pem_slice(&pem(key, "key").await?)
+                .map_err(|error| lasting(format!("`key` holds no private key: {error}")))?;
+            config
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| lasting(format!("`cert` and `key` do not fit: {error}")))
+        }
+        _ => Err(lasting("`cert` and `key` go together; one of them is missing")),
+    }
+}
+
+async fn certificates(source: &Pem, name: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
+    let text = pem(source, name).await?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
+    match read {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(_) => Err(lasting(format!("`{name}` holds no certificate in PEM format"))),
+        Err(error) => Err(lasting(format!("`{name}` cannot be read: {error}"))),
+    }
+}
+
+async fn pem(source: &Pem, name: &str) -> Result<Vec<u8>, Failure> {
+    match source {
+        Pem::Text(text) => Ok(text.clone()),
+        Pem::File(path) => tokio::fs::read(path).await.map_err(|error| {
+            lasting(format!("`{name}` ({}) cannot be read: {error}", path.display()))
+        }),
+    }
+}
+
+/// Runs `request` while `driver` moves its bytes.
+async fn driven<T>(
+    driver: &mut Driver,
+    request: impl Future<Output = RedisResult<T>>,
+) -> Result<T, Failure> {
+    tokio::pin!(request);
+    let answer = tokio::select! {
+        biased;
+        answer = &mut request => answer,
+        // What the driver leaves behind is still there to be read.
+        () = driver => request.await,
+    };
+    answer.map_err(|error| passing(trouble::of_connection(&error)))
+}
+
+async fn greet(
+    connection: &mut MultiplexedConnection,
+    driver: &mut Driver,
+    options: &Options,
+) -> Result<(), Failure> {
+    // Alone, because some servers answer one command and close.
+    let hello = match &options.password {
+        Some(password) => {
+            let mut auth = redis::cmd("AUTH");
+            if let Some(username) = &options.username {
+                auth.arg(username);
+            }
+            auth.arg(password);
+            auth
+        }
+        None => redis::cmd("PING"),
+    };
+    if let Value::ServerError(error) =
+        driven(driver, connection.send_packed_command(&hello)).await?
+    {
+        return Err(refused(&error));
+    }
+
+    let mut setup = Pipeline::new();
+    let selects = options.database != 0;
+    if selects {
+        setup.cmd("SELECT").arg(options.database);
+    }
+    setup.cmd("PING");
+    setup.cmd("INFO").arg("server");
+    setup.cmd("CLIENT").arg("SETNAME").arg(options.client_name());
+    for script in Script::ALL {
+        setup.add_command(script.load());
+    }
+    let count = setup.len();
+    let replies = driven(driver, connection.send_packed_commands(&setup, 0, count)).await?;
+    let mut replies = replies.into_iter();
+    if selects && let Some(Value::ServerError(error)) = replies.next() {
+        return Err(match error.code() {
+            "ERR" => lasting(format!(
+                "Redis has no database {}; choose one below its `databases` setting",
+                options.database
+            )),
+            _ => refused(&error),
+        });
+    }
+    if let Some(Value::ServerError(error)) = replies.next() {
+        return Err(refused(&error));
+    }
+    // That INFO, CLIENT or SCRIPT is forbidden does not matter here.
+    match replies.next() {
+        Some(Value::BulkString(info)) => inspect::too_old(&String::from_utf8_lossy(&info))
+            .map_or(Ok(()), |why| Err(lasting(why))),
+        _ => Ok(()),
+    }
+}
+
+/// What a server's error to the first commands means. Its own words are not
+/// repeated: some servers quote the command, and with it the password.
+fn refused(error: &redis::ServerError) -> Failure {
+    use crate::store::StoreError;
+    match (error.code(), trouble::of_server(error)) {
+        ("LOADING" | "MASTERDOWN" | "BUSY", StoreError::Unavailable(why)) => passing(why),
+        ("ERR", StoreError::Unavailable(why)) => passing(why),
+        (_, StoreError::Unavailable(why)) => lasting(why),
+        ("ERR", _) => lasting(
+            "Redis refuses the password, or has none for this user; check `username` and \
+             `password` in [cluster.redis]",
+        ),
+        (code, _) => lasting(format!("Redis refuses the connection ({code})")),
+    }
+}

@@ -1,0 +1,192 @@
+//! What can break the guarantee, in plain words.
+
+use std::collections::HashMap;
+
+use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::reply;
+use crate::store::{Result, StoreError, Warning};
+
+/// The oldest version that has all commands the scripts use.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// Why the server that says this of itself cannot be used, if it cannot.
+pub(super) fn too_old(info: &str) -> Option<String> {
+    let fields = fields(info);
+    let version = fields.get("redis_version")?;
+    let mut parts = version.split('.').map(|part| part.parse().unwrap_or(0));
+    let known = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    let (major, minor) = OLDEST;
+    (known < OLDEST).then(|| {
+        format!(
+            "Redis {version} is too old: solocron needs Redis {major}.{minor} or later, or Valkey"
+        )
+    })
+}
+
+pub(super) async fn inspect(link: &Link) -> Result<Vec<Warning>> {
+    let config = |name| {
+        let mut cmd = redis::cmd("CONFIG");
+        cmd.arg("GET").arg(name);
+        cmd
+    };
+    let commands = vec![redis::cmd("INFO"), config("save"), config("appendfsync")];
+    let mut replies = link.send(Purpose::Read, commands).await?.into_iter();
+    let mut next = || replies.next().unwrap_or_else(|| Err(reply::corrupt("all answers")));
+    let info = next().and_then(reply::text);
+    let settings = [next(), next()]
+        .into_iter()
+        .map(|setting| setting.and_then(reply::pairs))
+        .collect::<Result<Vec<_>>>();
+
+    let info = match info {
+        Ok(info) => info,
+        Err(error) => {
+            let text = format!(
+                "the server's version, memory and persistence could not be checked; allow \
+                 INFO to the Redis user ({error})"
+            );
+            return Ok(vec![Warning(text)]);
+        }
+    };
+    if let Some(why) = too_old(&info) {
+        return Err(link.named(StoreError::Unavailable(why)));
+    }
+    let settings =
+        settings.ok().map(|pairs| pairs.into_iter().flatten().collect::<HashMap<_, _>>());
+    Ok(warnings(&info, settings.as_ref()))
+}
+
+fn fields(info: &str) -> HashMap<&str, &str> {
+    info.lines().filter_map(|line| line.trim_end().split_once(':')).collect()
+}
+
+/// Pure: from what the server says of itself to what is wrong with it. `settings`
+/// is absent where CONFIG is forbidden.
+fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warning> {
+    let fields = fields(info);
+    let field = |name: &str| fields.get(name).copied().unwrap_or_default();
+    let mut warnings = Vec::new();
+    let mut warn = |text: String| warnings.push(Warning(text));
+
+    let policy = field("maxmemory_policy");
+    if !matches!(policy, "noeviction" | "") {
+        let when = if field("maxmemory") == "0" {
+            "as soon as a maxmemory is set and reached"
+        } else {
+            "when maxmemory is reached"
+        };
+        warn(format!(
+            "maxmemory-policy is {policy}: {when}, Redis drops locks and records, and a slot \
+             can run twice; set maxmemory-policy noeviction"
+        ));
+    }
+
+    let saves = settings.and_then(|settings| settings.get("save"));
+    let fsync = settings.and_then(|settings| settings.get("appendfsync")).map(String::as_str);
+    match (field("aof_enabled"), saves) {
+        ("1", _) => match fsync {
+            Some("always") => {}
+            Some("no") => warn(
+                "appendfsync is no: a crash of the machine loses what it had not yet written, \
+                 up to half a minute of acknowledged writes, and those slots can run twice; \
+                 set appendfsync always"
+                    .to_owned(),
+            ),
+            Some(_) => warn(
+                "appendfsync is everysec: a crash can lose up to one second of acknowledged \
+                 writes, and those slots can run twice; set appendfsync always"
+                    .to_owned(),
+            ),
+            None => {}
+        },
+        (_, Some(save)) if save.is_empty() => warn(
+            "persistence is off (no append-only file, no snapshots): after a restart Redis has \
+             forgotten every slot, and they can run twice; set appendonly yes and \
+             appendfsync always"
+                .to_owned(),
+        ),
+        _ => warn(
+            "Redis has no append-only file: a crash loses all that was written since the last \
+             snapshot, and those slots can run twice; set appendonly yes and appendfsync always"
+                .to_owned(),
+        ),
+    }
+    if settings.is_none() {
+        warn(
+            "how Redis writes to disk could not be checked (CONFIG GET is forbidden); see that \
+             appendfsync is always, or allow +config|get to the Redis user"
+                .to_owned(),
+        );
+    }
+
+    if field("role") == "slave" {
+        warn(
+            "this Redis is a replica, where writes are refused or lost; point `store` at the \
+             primary, or use redis+sentinel://"
+                .to_owned(),
+        );
+    }
+    if field("cluster_enabled") == "1" {
+        warn(
+            "this is a server of a Redis Cluster, reached as a single one; use redis+cluster://"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "redis_version:7.0.15\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n\
+                        aof_enabled:1\r\nrole:master\r\ncluster_enabled:0\r\n";
+
+    fn settings(save: &str, fsync: &str) -> HashMap<String, String> {
+        [("save", save), ("appendfsync", fsync)].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+    }
+
+    #[test]
+    fn a_good_server_gets_no_warning() {
+        assert_eq!(warnings(GOOD, Some(&settings("", "always"))), []);
+    }
+
+    #[test]
+    fn each_danger_gets_its_warning_with_the_remedy() {
+        for (bad, save, fsync, expected) in [
+            (("noeviction", "allkeys-lru"), "", "always", "set maxmemory-policy noeviction"),
+            (("aof_enabled:1", "aof_enabled:0"), "", "always", "set appendonly yes"),
+            (("aof_enabled:1", "aof_enabled:0"), "60 1", "always", "since the last snapshot"),
+            (("master", "master"), "", "everysec", "up to one second"),
+            (("master", "master"), "", "no", "half a minute"),
+            (("master", "slave"), "", "always", "is a replica"),
+            (("cluster_enabled:0", "cluster_enabled:1"), "", "always", "redis+cluster://"),
+        ] {
+            let found = warnings(&GOOD.replace(bad.0, bad.1), Some(&settings(save, fsync)));
+            assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
+            assert!(found[0].0.contains(expected), "{found:?}");
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_checked_is_said() {
+        let found = warnings(GOOD, None);
+        assert!(found.len() == 1 && found[0].0.contains("could not be checked"), "{found:?}");
+    }
+
+    #[test]
+    fn servers_before_6_2_are_too_old() {
+        for (version, old) in [
+            ("5.0.14", true),
+            ("6.0.16", true),
+            ("6.2.0", false),
+            ("7.0.15", false),
+            ("10.1.0", false),
+        ] {
+            let info = format!("# Server\r\nredis_version:{version}\r\nos:Linux\r\n");
+            assert_eq!(too_old(&info).is_some(), old, "{version}");
+        }
+        assert!(too_old("redis_version:5.0.14").unwrap().contains("Redis 5.0.14 is too old"));
+        assert_eq!(too_old(""), None);
+    }
+}

@@ -1,0 +1,128 @@
+//! The keys of a cluster, and nothing else: every key that is ever written is
+//! named here.
+//!
+//! | key | what |
+//! |---|---|
+//! | `NAME:{NAME.B}:lock:JOB@INSTANT` | the owner token of a slot; the lease |
+//! | `…:slot:JOB@INSTANT` | the slot's record |
+//! | `…:open` | sorted set: open slots by when their lease lapses (ms) |
+//! | `…:cursors` | hash: `JOB#DIGEST` to where the cursor stands |
+//! | `…:fence` | the last fence given out; the one key that never expires |
+//! | `…:ledger:JOB` | stream: one entry for each run and each range missed |
+//! | `…:tails:JOB:succeeded`, `:failed` | lists: the ends of the last outputs |
+//! | `…:ledgers` | sorted set: jobs that have a ledger, by its last entry (ms) |
+//! | `…:nodes` | hash: node to its last heartbeat |
+//!
+//! The braces are the hash tag: in a Redis Cluster all keys of one bucket live on
+//! one server, so that a script may touch several of them.
+
+use crate::name::{ClusterName, JobName};
+use crate::outcome::Outcome;
+use crate::slot::Slot;
+use crate::store::CursorKey;
+
+/// The one bucket of a single server. Where there are several, a job's follows from
+/// its name, and what belongs to no job is in this one.
+pub(super) const FIRST_BUCKET: u32 = 0;
+
+/// The keys of one bucket.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(cluster: &ClusterName, bucket: u32) -> Self {
+        Self { prefix: format!("{cluster}:{{{cluster}.{bucket}}}:") }
+    }
+
+    fn key(&self, rest: &str) -> String {
+        format!("{}{rest}", self.prefix)
+    }
+
+    /// What the name of a slot follows in the key of its lock.
+    pub(super) fn locks(&self) -> String {
+        self.key("lock:")
+    }
+
+    /// What the name of a slot follows in the key of its record.
+    pub(super) fn slots(&self) -> String {
+        self.key("slot:")
+    }
+
+    pub(super) fn lock(&self, slot: &Slot) -> String {
+        format!("{}{slot}", self.locks())
+    }
+
+    pub(super) fn slot(&self, slot: &Slot) -> String {
+        format!("{}{slot}", self.slots())
+    }
+
+    pub(super) fn open(&self) -> String {
+        self.key("open")
+    }
+
+    pub(super) fn cursors(&self) -> String {
+        self.key("cursors")
+    }
+
+    pub(super) fn fence(&self) -> String {
+        self.key("fence")
+    }
+
+    /// What the name of a job follows in the key of its ledger.
+    pub(super) fn ledger_prefix(&self) -> String {
+        self.key("ledger:")
+    }
+
+    pub(super) fn ledger(&self, job: &JobName) -> String {
+        format!("{}{job}", self.ledger_prefix())
+    }
+
+    /// What the name of a job follows in the keys of its tails.
+    pub(super) fn tails_prefix(&self) -> String {
+        self.key("tails:")
+    }
+
+    pub(super) fn tails(&self, job: &JobName, list: &str) -> String {
+        format!("{}{job}:{list}", self.tails_prefix())
+    }
+
+    pub(super) fn ledgers(&self) -> String {
+        self.key("ledgers")
+    }
+
+    pub(super) fn nodes(&self) -> String {
+        self.key("nodes")
+    }
+}
+
+/// The two lists of tails of a job.
+pub(super) const TAIL_LISTS: [&str; 2] = ["succeeded", "failed"];
+
+/// Which of them a run's output belongs to.
+pub(super) fn tail_list(outcome: Outcome) -> &'static str {
+    TAIL_LISTS[usize::from(outcome != Outcome::Succeeded)]
+}
+
+/// The name of a cursor in the hash of cursors.
+pub(super) fn cursor_field(cursor: &CursorKey) -> String {
+    format!("{}#{}", cursor.job, cursor.digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_begins_with_the_cluster_and_carries_the_hash_tag() {
+        let keys = Keys::new(&ClusterName::new("prod").unwrap(), 0);
+        let slot = "backup@2026-11-22T03:00:00Z".parse().unwrap();
+        assert_eq!(keys.lock(&slot), "prod:{prod.0}:lock:backup@2026-11-22T03:00:00Z");
+        assert_eq!(keys.fence(), "prod:{prod.0}:fence");
+        assert_eq!(
+            keys.tails(&slot.job, tail_list(Outcome::TimedOut)),
+            "prod:{prod.0}:tails:backup:failed"
+        );
+    }
+}

@@ -1,0 +1,163 @@
+//! One Redis or Valkey server as the store.
+//!
+//! Every decision is made inside a Lua script (`scripts/`, one file for each
+//! operation), by the server's clock and in one atomic step; a batch is one round
+//! trip. The rooms, in the order in which a call passes them: the operations in
+//! `claim`, `settle`, `cursors`, `ledger` and `nodes`; `batch` cuts a batch into
+//! calls; `link` keeps the connection that `dial` makes; `reply`, `record` and
+//! `entry` read what comes back. `keys` names every key.
+//!
+//! What a single server cannot promise: it may forget what it acknowledged, when it
+//! fails over to a replica, or restarts without `appendfsync always`.
+//! [`inspect`](crate::store::Store::inspect) warns of what can be seen of it.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use crate::claim::{Claim, Claimant, Verdict};
+use crate::clock::ClusterTime;
+use crate::ledger::{Entry, Query, Retention};
+use crate::name::{JobName, NodeName};
+use crate::node::{BootId, Heartbeat, HeartbeatReply};
+use crate::slot::{Slot, SlotTime};
+use crate::store::{
+    Abandonment, Completion, CursorKey, Forfeit, Health, Lapsed, MissedReport, Ownership, Renewal,
+    Result, SlotStory, Store, Warning,
+};
+
+mod batch;
+mod claim;
+mod cursors;
+mod dial;
+mod entry;
+mod inspect;
+mod keys;
+mod ledger;
+mod link;
+mod nodes;
+mod options;
+mod record;
+mod reply;
+mod scripts;
+mod settle;
+mod trouble;
+
+pub use options::{Address, Options, Pem, TlsOptions};
+
+use keys::Keys;
+use link::{Link, Purpose};
+
+/// A store on one Redis or Valkey server.
+#[derive(Debug)]
+pub struct RedisStore {
+    link: Link,
+    keys: Keys,
+}
+
+impl RedisStore {
+    /// A store that connects in the background from now on, and again whenever the
+    /// connection is lost, until it is closed or dropped. Calls wait for the first
+    /// connection as long as `options.timeout`.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime.
+    pub fn open(options: Options) -> Self {
+        let keys = Keys::new(&options.cluster, keys::FIRST_BUCKET);
+        Self { link: Link::open(options), keys }
+    }
+}
+
+#[async_trait]
+impl Store for RedisStore {
+    fn describe(&self) -> String {
+        self.link.options().to_string()
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.link.health()
+    }
+
+    async fn inspect(&self) -> Result<Vec<Warning>> {
+        inspect::inspect(&self.link).await
+    }
+
+    async fn time(&self) -> Result<ClusterTime> {
+        reply::time(self.link.ask(Purpose::Read, redis::cmd("TIME")).await?)
+    }
+
+    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Verdict>> {
+        claim::claim(&self.link, &self.keys, claimant, claims).await
+    }
+
+    async fn forfeit(&self, by: &NodeName, forfeits: &[Forfeit]) -> Result<Vec<bool>> {
+        settle::forfeit(&self.link, &self.keys, by, forfeits).await
+    }
+
+    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Ownership>> {
+        claim::renew(&self.link, &self.keys, renewals).await
+    }
+
+    async fn complete(
+        &self,
+        node: &NodeName,
+        completions: &[Completion],
+    ) -> Result<Vec<Ownership>> {
+        settle::complete(&self.link, &self.keys, node, completions).await
+    }
+
+    async fn lapsed(&self, limit: usize) -> Result<Vec<Lapsed>> {
+        settle::lapsed(&self.link, &self.keys, limit).await
+    }
+
+    async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>> {
+        settle::abandon(&self.link, &self.keys, by, abandonments).await
+    }
+
+    async fn open_cursors(
+        &self,
+        cursors: &[CursorKey],
+        start: SlotTime,
+        keep: Duration,
+    ) -> Result<Vec<SlotTime>> {
+        cursors::open(&self.link, &self.keys, cursors, start, keep).await
+    }
+
+    async fn recorded(&self, job: &JobName, slots: &[SlotTime]) -> Result<Vec<bool>> {
+        ledger::recorded(&self.link, &self.keys, job, slots).await
+    }
+
+    async fn record_missed(&self, by: &NodeName, reports: &[MissedReport]) -> Result<Vec<bool>> {
+        cursors::record_missed(&self.link, &self.keys, by, reports).await
+    }
+
+    async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {
+        nodes::heartbeat(&self.link, &self.keys, heartbeat).await
+    }
+
+    async fn nodes(&self) -> Result<Vec<Heartbeat>> {
+        nodes::nodes(&self.link, &self.keys).await
+    }
+
+    async fn leave(&self, node: &NodeName, boot: BootId) -> Result<()> {
+        nodes::leave(&self.link, &self.keys, node, boot).await
+    }
+
+    async fn history(&self, query: &Query) -> Result<Vec<Entry>> {
+        ledger::history(&self.link, &self.keys, query).await
+    }
+
+    async fn slot(&self, slot: &Slot) -> Result<SlotStory> {
+        ledger::story(&self.link, &self.keys, slot).await
+    }
+
+    async fn prune(&self, retention: Retention) -> Result<()> {
+        ledger::prune(&self.link, &self.keys, retention).await
+    }
+
+    async fn close(&self) {
+        self.link.close().await;
+    }
+}

@@ -1,0 +1,97 @@
+//! The operations that must be atomic: one Lua file each, behind a common prelude.
+
+use std::sync::LazyLock;
+
+use redis::Cmd;
+
+/// One operation.
+#[derive(Debug)]
+pub(super) struct Script {
+    code: &'static str,
+    hash: LazyLock<String>,
+}
+
+macro_rules! scripts {
+    ($($name:ident = $file:literal),+ $(,)?) => {
+        $(pub(super) static $name: Script = Script {
+            code: concat!(
+                include_str!("scripts/prelude.lua"),
+                include_str!(concat!("scripts/", $file)),
+            ),
+            hash: LazyLock::new(|| redis::Script::new($name.code).get_hash().to_owned()),
+        };)+
+
+        impl Script {
+            pub(super) const ALL: &[&Script] = &[$(&$name),+];
+        }
+    };
+}
+
+scripts! {
+    CLAIM = "claim.lua",
+    RENEW = "renew.lua",
+    COMPLETE = "complete.lua",
+    ABANDON = "abandon.lua",
+    FORFEIT = "forfeit.lua",
+    LAPSED = "lapsed.lua",
+    OPEN_CURSORS = "open_cursors.lua",
+    RECORD_MISSED = "record_missed.lua",
+    HEARTBEAT = "heartbeat.lua",
+    NODES = "nodes.lua",
+    LEAVE = "leave.lua",
+    PRUNE = "prune.lua",
+}
+
+impl Script {
+    /// A call with these keys; the arguments are added to it.
+    pub(super) fn call(&self, keys: &[&str]) -> Cmd {
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(self.hash.as_str()).arg(keys.len());
+        for key in keys {
+            cmd.arg(key);
+        }
+        cmd
+    }
+
+    /// Makes the server remember it.
+    pub(super) fn load(&self) -> Cmd {
+        let mut cmd = redis::cmd("SCRIPT");
+        cmd.arg("LOAD").arg(self.code);
+        cmd
+    }
+
+    /// The same call, with the script's text in it, so that it cannot be unknown.
+    pub(super) fn in_full(call: &Cmd) -> Option<Cmd> {
+        let mut args = call.args_iter().skip(1);
+        let redis::Arg::Simple(hash) = args.next()? else { return None };
+        let script = Self::ALL.iter().find(|script| script.hash.as_bytes() == hash)?;
+        let mut cmd = redis::cmd("EVAL");
+        cmd.arg(script.code);
+        for arg in args {
+            if let redis::Arg::Simple(bytes) = arg {
+                cmd.arg(bytes);
+            }
+        }
+        Some(cmd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_in_full_has_the_text_in_place_of_the_hash() {
+        let mut call = CLAIM.call(&["open", "cursors"]);
+        call.arg("a").arg(7);
+        let full = Script::in_full(&call).unwrap();
+        let args: Vec<_> = full
+            .args_iter()
+            .map(|arg| match arg {
+                redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
+                _ => panic!("no cursor"),
+            })
+            .collect();
+        assert_eq!(args, ["EVAL", CLAIM.code, "2", "open", "cursors", "a", "7"]);
+    }
+}

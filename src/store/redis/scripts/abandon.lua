@@ -1,0 +1,47 @@
+-- Settles slots whose holder was lost. One reply for each: yes | no | error TEXT
+--
+-- KEYS  open, ledgers
+-- ARGV  prefix of locks, of records, of ledgers, settling node,
+--       then for each slot: name, job, slot (s), token, life of the record (ms),
+--       keep of the ledger (ms), entries kept
+local open, ledgers = KEYS[1], KEYS[2]
+local locks, slots, ledger, by = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+call('ZCARD', open)
+call('ZCARD', ledgers)
+
+-- Whether the lock is gone; one without an end is somebody's.
+local function lapsed(lock)
+  local left = call('PTTL', lock)
+  return left == -2 or left == 0
+end
+
+local replies = {}
+for at = 5, #ARGV, 7 do
+  local name, token = ARGV[at], ARGV[at + 3]
+  local record = pcall('GET', slots .. name)
+  local reply = 'no'
+  if
+    type(record) == 'string'
+    and sub(record, 1, 44) == 'running ' .. token
+    and lapsed(locks .. name)
+  then
+    local fence, attempt, node, claimed = match(record, '^(%d+) (%d+) (%S+) (%d+)', 46)
+    -- OUTCOME SLOT NODE RUN ATTEMPT FENCE STARTED DURATION DELAY EXIT SIGNAL ERROR
+    local line = table.concat({
+      'abandoned', ARGV[at + 2], node, token, attempt, fence, claimed, digits(now - claimed), '0', '-', '-',
+      'node ' .. node .. ' was lost: it had not renewed its lease when that lapsed; settled by node ' .. by,
+    }, ' ')
+    local refused =
+      write_ledger(ledgers, ledger, ARGV[at + 1], line, tonumber(ARGV[at + 5]), ARGV[at + 6])
+    if refused then
+      reply = refused
+    else
+      call('SET', slots .. name, 'abandoned' .. sub(record, 8), 'PX', ARGV[at + 4])
+      unlock(locks .. name, token)
+      call('ZREM', open, name)
+      reply = 'yes'
+    end
+  end
+  replies[#replies + 1] = reply
+end
+return replies

@@ -1,0 +1,399 @@
+//! The thread that owns the connection, and how calls come to it.
+//!
+//! Invariants:
+//!
+//! - A call that was given up before its transaction began is never executed: the
+//!   caller and the thread race for its [`Ticket`], and one of them wins.
+//! - A caller waits no longer than the bound, whatever the file does.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use rusqlite::{Transaction, TransactionBehavior};
+use tokio::sync::{oneshot, watch};
+
+use super::connection::{Link, Patience};
+use super::fault::{Fault, Stage};
+use super::kernel::{Clock, Kernel};
+use crate::claim::Fence;
+use crate::clock::{BootInstant, ClusterTime};
+use crate::store::{Health, Result, StoreError};
+
+/// So many calls wait at most; the callers of more are told at once.
+const QUEUE: usize = 1024;
+
+/// Where a call stands.
+const OPEN: u8 = 0;
+const ENTERED: u8 = 1;
+const GIVEN_UP: u8 = 2;
+
+/// One call's right to be executed: entered by the thread, or given up by the caller.
+#[derive(Debug)]
+struct Ticket {
+    state: AtomicU8,
+    /// From then on nobody waits for it.
+    deadline: BootInstant,
+}
+
+impl Ticket {
+    /// Whether its caller may still be waiting.
+    fn is_open(&self) -> bool {
+        self.state.load(Ordering::Acquire) == OPEN && BootInstant::now() < self.deadline
+    }
+
+    /// The thread's step; false when the caller has given up.
+    fn enter(&self) -> bool {
+        self.take(ENTERED)
+    }
+
+    /// The caller's step; false when the thread may be writing.
+    fn give_up(&self) -> bool {
+        self.take(GIVEN_UP)
+    }
+
+    fn take(&self, state: u8) -> bool {
+        self.state.compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+}
+
+/// Gives the call up when its caller goes away.
+struct Caller(Arc<Ticket>);
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        self.0.give_up();
+    }
+}
+
+/// What the body of a call works with: a transaction at one instant.
+pub(super) struct Step<'a> {
+    pub(super) tx: &'a Transaction<'a>,
+    pub(super) cluster: &'a str,
+    pub(super) now: ClusterTime,
+    /// The last fence given out.
+    pub(super) last_fence: Fence,
+}
+
+type Job = Box<dyn FnOnce(&mut Desk) + Send>;
+
+/// The async side: sends calls and waits for their answers.
+#[derive(Debug)]
+pub(super) struct Calls {
+    queue: SyncSender<Job>,
+    health: Arc<watch::Sender<Health>>,
+    bound: Duration,
+    path: PathBuf,
+}
+
+impl Calls {
+    /// A call that only reads.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.call(move |desk, ticket| desk.read(ticket, body)).await
+    }
+
+    /// A call that writes, in one transaction.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.call(move |desk, ticket| desk.write(ticket, body)).await
+    }
+
+    /// A call about the file itself.
+    pub(super) async fn examine<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&Link, &Kernel) -> std::result::Result<T, Fault> + Send + 'static,
+    ) -> Result<T> {
+        self.call(move |desk, ticket| desk.examine(ticket, body)).await
+    }
+
+    /// Closes the file; what comes later is unavailable.
+    pub(super) async fn close(&self) {
+        let _ = self
+            .call(|desk, _| {
+                desk.closed = true;
+                desk.link = None;
+                Ok(())
+            })
+            .await;
+    }
+
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.health.subscribe()
+    }
+
+    async fn call<T: Send + 'static>(
+        &self,
+        body: impl FnOnce(&mut Desk, &Ticket) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let ticket = Arc::new(Ticket {
+            state: AtomicU8::new(OPEN),
+            deadline: BootInstant::now() + self.bound,
+        });
+        let caller = Caller(ticket.clone());
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |desk| {
+            let answer = body(desk, &ticket);
+            let _ = reply.send(answer);
+        });
+        self.queue.try_send(job).map_err(|refused| {
+            StoreError::Unavailable(match refused {
+                TrySendError::Full(_) => "too many calls wait for the file".to_owned(),
+                TrySendError::Disconnected(_) => "its thread has ended".to_owned(),
+            })
+        })?;
+        let error = match tokio::time::timeout(self.bound, answer).await {
+            Ok(Ok(answer)) => return answer,
+            Ok(Err(_)) => "its thread has ended".to_owned(),
+            Err(_) => format!(
+                "{}: no answer within {:?}: the disk hangs, or another process holds the file",
+                self.path.display(),
+                self.bound
+            ),
+        };
+        let down = Health::Down(error.clone());
+        self.health.send_if_modified(|held| {
+            held != &down && {
+                *held = down;
+                true
+            }
+        });
+        Err(if caller.0.give_up() {
+            StoreError::Unavailable(error)
+        } else {
+            StoreError::Unknown(error)
+        })
+    }
+}
+
+/// The thread's side: the file, open or to be opened.
+pub(super) struct Desk {
+    path: PathBuf,
+    cluster: String,
+    kernel: Option<Kernel>,
+    bound: Duration,
+    patience: Patience,
+    link: Option<Link>,
+    closed: bool,
+    health: Arc<watch::Sender<Health>>,
+    /// Whether the last failure was a write's: then only a write shows that it is over.
+    cannot_write: bool,
+}
+
+/// Starts the thread and opens the file in it.
+pub(super) fn start(
+    path: PathBuf,
+    cluster: String,
+    kernel: Option<Kernel>,
+    bound: Duration,
+) -> Result<Calls> {
+    let (queue, jobs) = sync_channel(QUEUE);
+    let shown = path.clone();
+    let health = Arc::new(watch::Sender::new(Health::Starting));
+    let mut desk = Desk {
+        path,
+        cluster,
+        kernel,
+        bound,
+        patience: Patience::default(),
+        link: None,
+        closed: false,
+        health: health.clone(),
+        cannot_write: false,
+    };
+    let (opened, open) = sync_channel(1);
+    std::thread::Builder::new()
+        .name("sqlite".to_owned())
+        .spawn(move || {
+            desk.patience.set(BootInstant::now() + desk.bound);
+            let result = desk.open();
+            let failed = result.is_err();
+            if opened.send(result).is_ok() && !failed {
+                desk.work(&jobs);
+            }
+        })
+        .map_err(|error| StoreError::Unavailable(format!("no thread for the file: {error}")))?;
+    match open.recv_timeout(bound + Duration::from_millis(100)) {
+        Ok(Ok(())) => Ok(Calls { queue, health, bound, path: shown }),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(StoreError::Unavailable(format!(
+            "{}: did not open within {bound:?}: the disk hangs, or another process holds the file",
+            shown.display()
+        ))),
+    }
+}
+
+impl Desk {
+    fn work(&mut self, jobs: &Receiver<Job>) {
+        while let Ok(job) = jobs.recv() {
+            job(self);
+        }
+    }
+
+    /// Opens the file if it is not open.
+    fn open(&mut self) -> Result<()> {
+        if self.closed {
+            return Err(StoreError::Unavailable("it was closed".to_owned()));
+        }
+        if self.link.is_some() {
+            return Ok(());
+        }
+        let opened = self.kernel().and_then(|k| Link::open(&self.path, k, &self.patience));
+        match opened {
+            Ok(link) => {
+                self.link = Some(link);
+                self.up();
+                Ok(())
+            }
+            Err(fault) => {
+                self.cannot_write = true;
+                Err(self.down(fault, Stage::Before))
+            }
+        }
+    }
+
+    /// The kernel this process runs on, or the one a test says.
+    fn kernel(&self) -> std::result::Result<Kernel, Fault> {
+        self.kernel.clone().map_or_else(Kernel::read, Ok)
+    }
+
+    /// Opens the file within the ticket's time.
+    fn admit(&mut self, ticket: &Ticket) -> Result<()> {
+        if !ticket.is_open() {
+            return Err(given_up());
+        }
+        // A wait for another process ends before the caller's own time does, so
+        // that the caller hears why.
+        self.patience.set(ticket.deadline.minus(self.bound / 10));
+        self.open()
+    }
+
+    fn read<T>(
+        &mut self,
+        ticket: &Ticket,
+        body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault>,
+    ) -> Result<T> {
+        self.admit(ticket)?;
+        let done = self.transact(TransactionBehavior::Deferred, || true, body);
+        self.after(done, false)
+    }
+
+    fn write<T>(
+        &mut self,
+        ticket: &Ticket,
+        body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault>,
+    ) -> Result<T> {
+        self.admit(ticket)?;
+        let done = self.transact(TransactionBehavior::Immediate, || ticket.enter(), body);
+        self.after(done, true)
+    }
+
+    fn examine<T>(
+        &mut self,
+        ticket: &Ticket,
+        body: impl FnOnce(&Link, &Kernel) -> std::result::Result<T, Fault>,
+    ) -> Result<T> {
+        self.admit(ticket)?;
+        let done = match (&self.link, self.kernel()) {
+            (Some(link), Ok(kernel)) => body(link, &kernel).map(Some),
+            (_, Err(fault)) => Err(fault),
+            (None, Ok(_)) => Ok(None),
+        };
+        self.after(done.map_err(|fault| (fault, Stage::Before)), false)
+    }
+
+    /// Runs `body` in one transaction; nothing when `enter` says that nobody waits
+    /// for it any more.
+    fn transact<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        enter: impl FnOnce() -> bool,
+        body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault>,
+    ) -> std::result::Result<Option<T>, (Fault, Stage)> {
+        let Some(link) = &mut self.link else { return Ok(None) };
+        link.check_in_place().map_err(before)?;
+        let writes = matches!(behavior, TransactionBehavior::Immediate);
+        let tx = link.db.transaction_with_behavior(behavior).map_err(before)?;
+        let clock = Clock::read(&tx, &link.boot_id).map_err(before)?;
+        if !enter() {
+            return Ok(None);
+        }
+        let mut step = Step {
+            tx: &tx,
+            cluster: &self.cluster,
+            now: clock.now(),
+            last_fence: clock.last_fence,
+        };
+        let answer = body(&mut step).map_err(before)?;
+        if writes {
+            Clock::keep(step.tx, step.now, step.last_fence).map_err(before)?;
+        }
+        tx.commit().map_err(|error| (error.into(), Stage::Commit))?;
+        Ok(Some(answer))
+    }
+
+    /// Keeps health and connection current after a call.
+    fn after<T>(
+        &mut self,
+        done: std::result::Result<Option<T>, (Fault, Stage)>,
+        wrote: bool,
+    ) -> Result<T> {
+        match done {
+            Ok(Some(answer)) => {
+                if wrote || !self.cannot_write {
+                    self.up();
+                }
+                Ok(answer)
+            }
+            Ok(None) => Err(given_up()),
+            Err((fault, stage)) => {
+                self.cannot_write |= wrote;
+                if fault.breaks_connection() {
+                    self.link = None;
+                }
+                Err(self.down(fault, stage))
+            }
+        }
+    }
+
+    fn up(&mut self) {
+        self.cannot_write = false;
+        self.health.send_if_modified(|held| {
+            held != &Health::Up && {
+                *held = Health::Up;
+                true
+            }
+        });
+    }
+
+    fn down(&self, fault: Fault, stage: Stage) -> StoreError {
+        let error = fault.into_error(&self.path, stage);
+        let why = match &error {
+            StoreError::Unavailable(why) | StoreError::Unknown(why) | StoreError::Corrupt(why) => {
+                why.clone()
+            }
+        };
+        let down = Health::Down(why);
+        self.health.send_if_modified(|held| {
+            held != &down && {
+                *held = down;
+                true
+            }
+        });
+        error
+    }
+}
+
+fn before(fault: impl Into<Fault>) -> (Fault, Stage) {
+    (fault.into(), Stage::Before)
+}
+
+fn given_up() -> StoreError {
+    StoreError::Unavailable("the caller had given up".to_owned())
+}
