@@ -5,6 +5,8 @@
 pub mod name;
 
 pub mod clock;
-pub mod slot;
+pub mod config;
+pub mod table;
 
 pub mod schedule;
+pub mod slot;
