@@ -4,6 +4,7 @@ mod defaults;
 mod grammar;
 mod mistakes;
 mod random;
+mod reference;
 mod secrets;
 mod sources;
 mod stores;
