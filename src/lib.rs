@@ -1,12 +1,19 @@
 //! solocron: a cron daemon that runs as several equal replicas.
 //!
-//! The modules stand in the order in which a slot travels.
+//! The modules stand in the order in which a slot travels:
+//!
+//! ```text
+//! config → table → schedule → slot → ticker → claim → lease → run → outcome → ledger → what people see
+//! ```
+//!
+//! `ARCHITECTURE.md` draws it, and says which lines must not be crossed.
 
 pub mod name;
 
 pub mod clock;
 pub mod node;
 
+pub mod config;
 pub mod table;
 
 pub mod schedule;
@@ -21,5 +28,4 @@ pub mod ledger;
 pub mod store;
 
 pub mod log;
-
 pub mod service;

@@ -1,0 +1,314 @@
+//! Every key that a config may have, and every default: the one list that
+//! reading, `did you mean`, the JSON schema and the documentation all go by.
+//!
+//! A key that only a later release reads is in the list too, as
+//! [`Kind::Later`]: using it is an error that says so,
+//! and not taken for a spelling mistake.
+
+use std::time::Duration;
+
+use super::keys::{Key, Kind, Preset, Section};
+
+const fn ms(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+const fn s(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+const fn h(count: u64) -> Duration {
+    Duration::from_secs(count * 3600)
+}
+const fn d(count: u64) -> Duration {
+    h(count * 24)
+}
+
+/// `cluster.name`, when there is none.
+pub const CLUSTER_NAME: &str = "default";
+/// `cluster.store`, when there is none: no server, replicas on one machine.
+pub const STORE: &str = "sqlite:solocron.db";
+/// Five seconds: what machines without NTP drift apart in weeks, not in a day.
+pub const MAX_CLOCK_SKEW: Duration = s(5);
+/// Five seconds: a node that died is seen within one look at `status`.
+pub const HEARTBEAT: Duration = s(5);
+/// Half a minute, as much as systemd and Kubernetes wait by default, or less.
+pub const DRAIN_TIMEOUT: Duration = s(30);
+/// A month of history answers `did it run?` for every job but the yearly ones.
+pub const HISTORY_KEEP: Duration = d(30);
+/// At 1000 runs a job, one that runs each minute keeps most of a day.
+pub const HISTORY_PER_JOB: u32 = 1000;
+/// A Redis that has not answered for a second is down: two such calls in a row
+/// still leave most of the default lease.
+pub const REDIS_TIMEOUT: Duration = s(1);
+/// `log.format`, when there is none.
+pub const LOG_FORMAT: &str = "text";
+/// `log.filter`, when there is none.
+pub const LOG_FILTER: &str = "info";
+/// `timezone`, when there is none: never the host's own zone.
+pub const TIMEZONE: &str = "UTC";
+/// Half a minute: a store may be away for nearly half of it without ending a
+/// run, and a dead holder's slot waits no longer for its successor.
+pub const LEASE_TTL: Duration = s(30);
+/// What a program has to end after TERM, as much as Docker gives.
+pub const KILL_GRACE: Duration = s(10);
+/// The tail of the output that the history keeps: about 200 lines.
+pub const OUTPUT_LIMIT: u64 = 16 << 10;
+/// Exit codes that mean success.
+pub const SUCCESS_CODES: &[u8] = &[0];
+
+/// A whole config.
+pub static ROOT: Section = Section {
+    title: "the config",
+    doc: "The job table of solocron and the settings of its nodes.",
+    keys: &[
+        Key::new("cluster", Kind::Table(&CLUSTER), CLUSTER.doc),
+        Key::later("http"),
+        Key::new("log", Kind::Table(&LOG), LOG.doc).also(&["logging"]),
+        Key::new("defaults", Kind::Table(&DEFAULTS), DEFAULTS.doc).also(&["default"]),
+        Key::new("jobs", Kind::Named(&JOB), "The jobs, each by its name: `[jobs.nightly-backup]`.")
+            .also(&["job", "tasks", "cron"]),
+        Key::later("notify"),
+    ],
+};
+
+/// `[cluster]`
+pub static CLUSTER: Section = Section {
+    title: "[cluster]",
+    doc: "Who works together, and where the locks and the history live.",
+    keys: &[
+        Key::new(
+            "name",
+            Kind::Name,
+            "Nodes with the same name on the same store are one cluster; it is the prefix of every key in the store.",
+        )
+        .preset(Preset::Text(CLUSTER_NAME)),
+        Key::new(
+            "node",
+            Kind::Name,
+            "This node's name, stable across restarts and different from every other node's. Default: the host name.",
+        )
+        .also(&["hostname", "node_name"]),
+        Key::new(
+            "store",
+            Kind::Store,
+            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, or `redis+unix:///SOCKET?db=DB`. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .preset(Preset::Text(STORE))
+        .also(&["url", "redis_url", "backend", "database"]),
+        Key::new(
+            "max_clock_skew",
+            Kind::Duration(ms(10), s(60), "no tolerance would refuse healthy nodes, and beyond a minute a clock is broken"),
+            "How far a node's clock may be off the store's: a claim that is earlier than its slot by more is refused.",
+        )
+        .preset(Preset::Duration(MAX_CLOCK_SKEW))
+        .also(&["clock_skew"]),
+        Key::later("min_acks"),
+        Key::new(
+            "heartbeat",
+            Kind::Duration(ms(100), s(60), "a node is taken for dead after a few of them"),
+            "How often a node says that it is alive.",
+        )
+        .preset(Preset::Duration(HEARTBEAT)),
+        Key::new(
+            "drain_timeout",
+            Kind::Duration(s(0), h(24), "a node that is asked to stop must stop within a day"),
+            "How long running jobs may go on after SIGTERM before they are ended.",
+        )
+        .preset(Preset::Duration(DRAIN_TIMEOUT))
+        .also(&["shutdown_timeout", "grace"]),
+        Key::later("max_running"),
+        Key::new("history", Kind::Table(&HISTORY), HISTORY.doc),
+        Key::new("redis", Kind::Table(&REDIS), REDIS.doc),
+    ],
+};
+
+/// `[cluster.history]`
+pub static HISTORY: Section = Section {
+    title: "[cluster.history]",
+    doc: "How much history is kept.",
+    keys: &[
+        Key::new(
+            "keep",
+            Kind::Duration(
+                h(1),
+                d(3650),
+                "within an hour people still ask what ran, after ten years nobody does",
+            ),
+            "How long a finished run stays in the history.",
+        )
+        .preset(Preset::Duration(HISTORY_KEEP)),
+        Key::new(
+            "per_job",
+            Kind::Integer(1, 1_000_000),
+            "How many runs of a job stay in the history at most.",
+        )
+        .preset(Preset::Integer(HISTORY_PER_JOB as i64)),
+    ],
+};
+
+/// `[cluster.redis]`
+pub static REDIS: Section = Section {
+    title: "[cluster.redis]",
+    doc: "How to get into Redis, beside what the store's address says.",
+    keys: &[
+        Key::new(
+            "username",
+            Kind::Text,
+            "The user of Redis' access list. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .also(&["user"]),
+        Key::new(
+            "password",
+            Kind::Secret,
+            "The password; it is never shown. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .also(&["pass", "passwd", "auth"]),
+        Key::new(
+            "ca",
+            Kind::Path,
+            "A PEM file with the certificates to trust, for `rediss://`. Default: the public ones.",
+        )
+        .also(&["cacert", "ca_file", "ca_cert"]),
+        Key::new(
+            "cert",
+            Kind::Path,
+            "A PEM file with this client's certificate, together with `key`.",
+        )
+        .also(&["certificate", "cert_file"]),
+        Key::new("key", Kind::Path, "A PEM file with the private key of `cert`.")
+            .also(&["key_file"]),
+        Key::new(
+            "timeout",
+            Kind::Duration(ms(10), s(30), "a store that answers later than that is down"),
+            "How long one call to Redis may take before it counts as not answered.",
+        )
+        .preset(Preset::Duration(REDIS_TIMEOUT)),
+        Key::later("sentinel_username"),
+        Key::later("sentinel_password"),
+    ],
+};
+
+/// `[log]`
+pub static LOG: Section = Section {
+    title: "[log]",
+    doc: "What the daemon writes to standard output.",
+    keys: &[
+        Key::new("format", Kind::Choice(&["text", "json"]), "`text` for people, `json` for machines: one object a line.")
+            .preset(Preset::Text(LOG_FORMAT)),
+        Key::new(
+            "filter",
+            Kind::Filter,
+            "What is logged: `error`, `warn`, `info`, `debug` or `trace`, also by module: `info,solocron::store=debug`.",
+        )
+        .preset(Preset::Text(LOG_FILTER))
+        .also(&["level"]),
+    ],
+};
+
+/// `[defaults]`: the keys of a job that are marked `common`.
+pub static DEFAULTS: Section = Section {
+    title: "[defaults]",
+    doc: "What holds for every job that does not say otherwise: any key of a job but `schedule`, `command`, `shell` and `http`.",
+    keys: JOB.keys,
+};
+
+/// `[jobs.NAME]`
+pub static JOB: Section = Section {
+    title: "[jobs.NAME]",
+    doc: "One job: when it is due and what to run.",
+    keys: &[
+        Key::new(
+            "schedule",
+            Kind::Schedules,
+            "When it is due: five cron fields (`0 3 * * *`), six with seconds first, `@daily` and the like, `@every 10s`, or a list of these.",
+        )
+        .also(&["cron", "when", "schedules", "every", "at"]),
+        Key::new("timezone", Kind::Zone, "The zone of the schedule's local times, by its IANA name: `Europe/Berlin`.")
+            .preset(Preset::Text(TIMEZONE))
+            .also(&["tz", "time_zone", "zone"])
+            .common(),
+        Key::new(
+            "command",
+            Kind::Command,
+            "A program and its arguments, as a list; no shell is involved. Exactly one of `command` and `shell`.",
+        )
+        .also(&["cmd", "exec", "run", "program", "args"]),
+        Key::new("shell", Kind::Shell, "A line for `/bin/sh -c`. Exactly one of `command` and `shell`.")
+            .also(&["script", "sh", "bash"]),
+        Key::later("http"),
+        Key::new(
+            "timeout",
+            Kind::Duration(ms(1), d(365), "a run without a limit is one without this key"),
+            "How long a run may take before it is ended. Default: no limit.",
+        )
+        .also(&["max_runtime", "deadline"])
+        .common(),
+        Key::new(
+            "start_within",
+            Kind::Duration(ms(100), h(24), "a job that may start a day late has missed its slot"),
+            "How late a run may start; a slot that could not start by then is `missed`. Default: until the job's next slot, at most 1m.",
+        )
+        .common(),
+        Key::new(
+            "lease_ttl",
+            Kind::Duration(s(1), h(24), "renewals go out every quarter of it, and a dead node's slot waits for all of it"),
+            "How long the lock of a run outlives a holder that died. A run survives a store that is away for nearly half of it.",
+        )
+        .preset(Preset::Duration(LEASE_TTL))
+        .also(&["ttl", "lock_ttl", "lease"])
+        .common(),
+        Key::new(
+            "env",
+            Kind::Variables,
+            "Variables for the job, added to those of `[defaults]`. `${VAR}` and `${file:/path}` in a value are replaced; values are never shown.",
+        )
+        .also(&["environment", "vars", "variables", "envs"])
+        .common(),
+        Key::new("user", Kind::Account, "The user to run as. Default: the daemon's own.")
+            .also(&["username", "uid", "run_as"])
+            .common(),
+        Key::new("group", Kind::Account, "The group to run as. Default: the user's own.").also(&["gid"]).common(),
+        Key::new("cwd", Kind::Path, "The directory to run in. Default: the user's home.")
+            .also(&["dir", "directory", "workdir", "working_dir", "working_directory", "chdir"])
+            .common(),
+        Key::new("umask", Kind::Umask, "Permissions that new files do not get, in octal: `\"022\"`. Default: the daemon's own.")
+            .common(),
+        Key::new(
+            "kill_grace",
+            Kind::Duration(s(0), h(1), "what has to end must end"),
+            "How long a run has to end between TERM and KILL. When its lease is lost, at most a quarter of `lease_ttl`.",
+        )
+        .preset(Preset::Duration(KILL_GRACE))
+        .also(&["grace", "kill_timeout", "stop_timeout"])
+        .common(),
+        Key::new("success_codes", Kind::ExitCodes, "The exit codes that mean success.")
+            .preset(Preset::Integers(SUCCESS_CODES))
+            .also(&["exit_codes", "success_code"])
+            .common(),
+        Key::new(
+            "output_limit",
+            Kind::Size(1 << 20, "tails of the last 20 runs of every job are kept in the store"),
+            "How much of the end of a run's output the history keeps; the log gets all of it.",
+        )
+        .preset(Preset::Size(OUTPUT_LIMIT))
+        .common(),
+        Key::new("enabled", Kind::Switch, "`false` keeps the job in the table and never runs it by schedule.")
+            .preset(Preset::Switch(true))
+            .also(&["enable", "active", "disabled"])
+            .common(),
+        Key::new("tags", Kind::Tags, "Words to find jobs by.").also(&["tag", "labels"]).common(),
+        Key::later("overlap"),
+        Key::later("on_crash"),
+        Key::later("max_takeovers"),
+        Key::later("catch_up"),
+        Key::later("catch_up_window"),
+        Key::later("catch_up_limit"),
+        Key::later("retry"),
+        Key::later("jitter"),
+        Key::later("nodes"),
+        Key::later("on_failure"),
+        Key::later("on_recovery"),
+        Key::later("on_missed"),
+        Key::later("on_takeover"),
+        Key::later("expect_every"),
+    ],
+};

@@ -1,0 +1,318 @@
+//! Where locks and history live, read from its address.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::catalogue::REDIS_TIMEOUT;
+use super::invalid::InvalidValue;
+use super::secret::Secret;
+
+/// A store and how to get in. Neither `Debug` nor `Display` shows a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// A file on this machine.
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+    },
+    /// One Redis or Valkey.
+    Redis(RedisConfig),
+}
+
+/// One Redis or Valkey and how to get in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RedisConfig {
+    /// Where it listens.
+    pub address: RedisAddress,
+    /// The database, 0 by default.
+    pub database: u32,
+    /// The user of its access list.
+    pub username: Option<String>,
+    /// The password.
+    pub password: Option<Secret>,
+    /// The bound of one call.
+    pub timeout: Duration,
+}
+
+/// Where a Redis listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RedisAddress {
+    /// On the network.
+    Tcp {
+        /// A name or an address; an IPv6 address without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+        /// With TLS, and with which files.
+        tls: Option<TlsFiles>,
+    },
+    /// On a socket of this machine.
+    Unix(PathBuf),
+}
+
+/// The files of a TLS client.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificates to trust; the public ones when there is none.
+    pub ca: Option<PathBuf>,
+    /// This client's certificate.
+    pub cert: Option<PathBuf>,
+    /// Its private key; there when `cert` is.
+    pub key: Option<PathBuf>,
+}
+
+/// The address without the password: `redis://user:***@host:6379/0`.
+impl fmt::Display for StoreConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite { path } => write!(f, "sqlite:{}", path.display()),
+            Self::Redis(redis) => write!(f, "{redis}"),
+        }
+    }
+}
+
+impl fmt::Display for RedisConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let user = match (&self.username, &self.password) {
+            (user, Some(_)) => format!("{}:***@", user.as_deref().unwrap_or_default()),
+            (Some(user), None) => format!("{user}@"),
+            (None, None) => String::new(),
+        };
+        let database = self.database;
+        match &self.address {
+            RedisAddress::Unix(path) => write!(f, "redis+unix://{}?db={database}", path.display()),
+            RedisAddress::Tcp { host, port, tls } => {
+                let scheme = if tls.is_some() { "rediss" } else { "redis" };
+                let open = if host.contains(':') { ("[", "]") } else { ("", "") };
+                write!(f, "{scheme}://{user}{}{host}{}:{port}/{database}", open.0, open.1)
+            }
+        }
+    }
+}
+
+const KINDS: &str =
+    "the stores are sqlite:PATH, redis://HOST, rediss://HOST and redis+unix:///SOCKET";
+
+/// Reads an address. No message repeats a part of it: it may hold a secret.
+pub(crate) fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
+    let Some(colon) = address.find(':') else {
+        return Err(InvalidValue::new(0..address.len(), "this is not the address of a store")
+            .help(if address.ends_with(".db") || address.contains('/') {
+                "a file is written sqlite:PATH"
+            } else {
+                KINDS
+            }));
+    };
+    let scheme = &address[..colon];
+    let rest = &address[colon + 1..];
+    let start = colon + 1;
+    let tls = (scheme == "rediss").then(TlsFiles::default);
+    let parsed = match scheme {
+        "sqlite" => sqlite(rest),
+        "redis" | "rediss" | "redis+unix" => match rest.strip_prefix("//") {
+            Some(_) if is_list(rest) => return Err(later(address, "a store of several servers")),
+            Some(rest) if scheme == "redis+unix" => unix(rest).map_err(|error| shift(error, 2)),
+            Some(rest) => tcp(rest, tls).map_err(|error| shift(error, 2)),
+            None => Err(InvalidValue::new(0..0, "`//` is missing here")
+                .help(format!("write {scheme}:// and then the host"))),
+        },
+        "redis+sentinel" | "rediss+sentinel" => {
+            return Err(later(address, "Redis with Sentinel"));
+        }
+        "redis+cluster" | "rediss+cluster" => return Err(later(address, "Redis Cluster")),
+        _ => return Err(unknown_scheme(scheme)),
+    };
+    parsed.map_err(|error| shift(error, start))
+}
+
+fn later(address: &str, what: &str) -> InvalidValue {
+    InvalidValue::new(0..address.len(), format!("{what} is not available yet")).help(KINDS)
+}
+
+fn shift(mut error: InvalidValue, by: usize) -> InvalidValue {
+    error.span = error.span.start + by..error.span.end + by;
+    error
+}
+
+/// Whether there are several servers, with commas between.
+fn is_list(rest: &str) -> bool {
+    let host = rest.rsplit('@').next().unwrap_or(rest);
+    host.split(['/', '?']).find(|part| !part.is_empty()).is_some_and(|host| host.contains(','))
+        || rest.contains(",redis")
+}
+
+fn unknown_scheme(scheme: &str) -> InvalidValue {
+    let error = InvalidValue::new(0..scheme.len(), "this is not a kind of store");
+    let meant = match scheme.to_ascii_lowercase().as_str() {
+        "valkey" | "tcp" | "keydb" => Some("redis"),
+        "valkeys" | "redis+tls" | "redis+ssl" | "tls" => Some("rediss"),
+        "unix" | "redis-unix" | "redis+socket" => Some("redis+unix"),
+        "sqlite3" | "file" | "db" => Some("sqlite"),
+        scheme => ["redis", "rediss", "redis+unix", "sqlite"]
+            .into_iter()
+            .map(|kind| (strsim::damerau_levenshtein(scheme, kind), kind))
+            .filter(|(mistakes, kind)| *mistakes <= kind.len() / 3)
+            .min()
+            .map(|(_, kind)| kind),
+    };
+    error.help(match meant {
+        Some("sqlite") => "did you mean sqlite:PATH?".to_owned(),
+        Some("redis+unix") => "did you mean redis+unix:///SOCKET?".to_owned(),
+        Some(kind) => format!("did you mean {kind}://HOST?"),
+        None => KINDS.to_owned(),
+    })
+}
+
+fn sqlite(rest: &str) -> Result<StoreConfig, InvalidValue> {
+    let whole = 0..rest.len();
+    let path = match rest.strip_prefix("//") {
+        Some(path) if path.starts_with('/') => path,
+        Some(_) => {
+            return Err(InvalidValue::new(0..2, "a path does not begin with `//`")
+                .help("write sqlite:PATH, relative or absolute"));
+        }
+        None => rest,
+    };
+    if path.is_empty() {
+        return Err(
+            InvalidValue::new(whole, "the path is missing").help("write sqlite:solocron.db")
+        );
+    }
+    if path.contains(":memory:") {
+        return Err(InvalidValue::new(whole, "a store in memory locks nobody else out")
+            .help("write sqlite:PATH; all replicas on this machine share the file"));
+    }
+    if path.starts_with("~") {
+        return Err(InvalidValue::new(whole, "`~` is not replaced here")
+            .help("write sqlite:${HOME}/…, or a path relative to the state directory"));
+    }
+    if path.ends_with('/') {
+        return Err(InvalidValue::new(whole, "this is a directory").help("name a file in it"));
+    }
+    if let Some(at) = path.find('\0') {
+        return Err(InvalidValue::new(at..at + 1, "a path cannot hold a NUL"));
+    }
+    Ok(StoreConfig::Sqlite { path: Path::new(path).to_owned() })
+}
+
+fn redis(address: RedisAddress, database: u32) -> RedisConfig {
+    RedisConfig { address, database, username: None, password: None, timeout: REDIS_TIMEOUT }
+}
+
+fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
+    // A password may hold anything, also `@` and `/`; a host and a database may not.
+    let server = rest.rfind('@').map_or(0, |at| at + 1);
+    let end = rest[server..].find('/').map_or(rest.len(), |end| server + end);
+    let (host, port, port_at) = host_and_port(rest, server, end)?;
+    if host.is_empty() {
+        return Err(InvalidValue::new(server..end, "the host is missing")
+            .help("write redis://127.0.0.1:6379/0"));
+    }
+    if host.contains(|c: char| c.is_whitespace() || c.is_control() || "?#\\\"<>|^`{}".contains(c)) {
+        return Err(InvalidValue::new(server..end, "a host has only letters, digits, `.` and `-`")
+            .help("give users and passwords in [cluster.redis]"));
+    }
+    let port =
+        match port {
+            None => 6379,
+            Some(port) => port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(|| {
+                InvalidValue::new(port_at..end, "a port is a number from 1 to 65535")
+            })?,
+        };
+    let database = match rest[end..].trim_start_matches('/') {
+        "" => 0,
+        number => database(number, rest.len() - number.len())?,
+    };
+    let mut redis = redis(RedisAddress::Tcp { host: host.to_owned(), port, tls }, database);
+    if server > 0 {
+        let user_info = &rest[..server - 1];
+        let (user, password) = match user_info.split_once(':') {
+            Some((user, password)) => (user, Some(password)),
+            None => (user_info, None),
+        };
+        redis.username = Some(decode(user, 0)?).filter(|user| !user.is_empty());
+        redis.password = match password {
+            Some("") | None => None,
+            Some(password) => Some(Secret::new(decode(password, user.len() + 1)?)),
+        };
+    }
+    Ok(StoreConfig::Redis(redis))
+}
+
+/// The host, the port, and where the port begins.
+fn host_and_port(
+    rest: &str,
+    start: usize,
+    end: usize,
+) -> Result<(&str, Option<&str>, usize), InvalidValue> {
+    let server = &rest[start..end];
+    if let Some(inner) = server.strip_prefix('[') {
+        let Some((host, after)) = inner.split_once(']') else {
+            return Err(InvalidValue::new(start..end, "this `[` is never closed")
+                .help("an IPv6 address is written [::1]"));
+        };
+        return match after.strip_prefix(':') {
+            Some(port) => Ok((host, Some(port), end - port.len())),
+            None if after.is_empty() => Ok((host, None, end)),
+            None => Err(InvalidValue::new(end - after.len()..end, "a port is written :6379")),
+        };
+    }
+    match server.split_once(':') {
+        Some((_, port)) if port.contains(':') => {
+            Err(InvalidValue::new(start..end, "there is more than one `:` here")
+                .help("an IPv6 address is written [::1]"))
+        }
+        Some((host, port)) => Ok((host, Some(port), end - port.len())),
+        None => Ok((server, None, end)),
+    }
+}
+
+fn database(number: &str, at: usize) -> Result<u32, InvalidValue> {
+    number.parse().map_err(|_| {
+        InvalidValue::new(at..at + number.len(), "a database is a number, 0 by default")
+    })
+}
+
+fn unix(rest: &str) -> Result<StoreConfig, InvalidValue> {
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if !path.starts_with('/') || path.len() == 1 {
+        return Err(InvalidValue::new(0..path.len(), "the path of the socket must be absolute")
+            .help("write redis+unix:///run/redis/redis.sock, with three slashes"));
+    }
+    let mut redis = redis(RedisAddress::Unix(PathBuf::from(path)), 0);
+    let mut at = path.len() + 1;
+    for part in query.split('&').filter(|_| !query.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let value_at = at + part.len() - value.len();
+        match name {
+            "db" => redis.database = database(value, value_at)?,
+            "user" => redis.username = Some(decode(value, value_at)?),
+            "pass" => redis.password = Some(Secret::new(decode(value, value_at)?)),
+            _ => {
+                return Err(InvalidValue::new(at..at + part.len(), "this is not understood here")
+                    .help("behind `?` may stand db=, user= and pass=, with `&` between"));
+            }
+        }
+        at += part.len() + 1;
+    }
+    Ok(StoreConfig::Redis(redis))
+}
+
+/// Resolves `%40` and the like; a `%` that begins no such thing is itself.
+fn decode(text: &str, at: usize) -> Result<String, InvalidValue> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while index < bytes.len() {
+        let byte = (bytes[index] == b'%')
+            .then(|| text.get(index + 1..index + 3))
+            .flatten()
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(byte.unwrap_or(bytes[index]));
+        index += if byte.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8(out)
+        .map_err(|_| InvalidValue::new(at..at + text.len(), "this is not UTF-8 when decoded"))
+}

@@ -1,0 +1,344 @@
+//! Each mistake is told, at its place, with what would be right; all at once.
+
+use super::*;
+
+#[test]
+fn ten_mistakes_are_a_pleasure_to_read() {
+    let errors = read(include_str!("../testdata/ten-mistakes.toml")).unwrap_err();
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn colour_changes_nothing_but_colour() {
+    let errors = read(include_str!("../testdata/ten-mistakes.toml")).unwrap_err();
+    let coloured = errors.render(Paint::Colour).to_string();
+    assert!(coloured.contains("\u{1b}[1;31merror\u{1b}[0m"));
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, after)) = rest.split_once('\u{1b}') {
+        plain.push_str(before);
+        rest = after.split_once('m').unwrap().1;
+    }
+    assert_eq!(plain + rest, errors.to_string());
+}
+
+#[test]
+fn thirty_different_mistakes_are_thirty_located_messages() {
+    let text = include_str!("../testdata/thirty-mistakes.toml");
+    let errors = read(text).unwrap_err();
+    assert_eq!((errors.errors(), errors.warnings()), (30, 0), "{errors}");
+    let mut places: Vec<_> =
+        errors.iter().map(|found| (found.place.line, found.place.column)).collect();
+    let mut messages: Vec<_> = errors.iter().map(|found| &found.message).collect();
+    places.dedup();
+    messages.sort_unstable();
+    messages.dedup();
+    assert_eq!((places.len(), messages.len()), (30, 30), "{errors}");
+    for found in &errors {
+        assert_ne!(underlined(text, found), "<nothing>");
+        let shown = found.render(Paint::Plain).to_string();
+        let place = format!("solocron.toml:{}:{}: error: ", found.place.line, found.place.column);
+        assert!(shown.starts_with(&place), "{shown}");
+        assert_eq!(
+            shown.matches('^').count() - found.message.matches('^').count(),
+            found.excerpt.as_ref().unwrap().width
+        );
+    }
+    insta::assert_snapshot!(first_lines(&errors).join("\n"));
+}
+
+/// Keys of a job, what is underlined, and what is said.
+#[test]
+fn a_bad_value_of_a_job_is_underlined_and_explained() {
+    for (keys, marked, said) in [
+        ("timeout = 30", "30", "`timeout` is a duration such as \"30s\", and this is a number"),
+        ("timeout = '30'", "30", "`timeout`: `30` has no unit"),
+        (
+            "timeout = true",
+            "true",
+            "`timeout` is a duration such as \"30s\", and this is true or false",
+        ),
+        ("timeout = '0s'", "0s", "`timeout`: 0s is out of bounds, the least is 1ms"),
+        ("lease_ttl = '500ms'", "500ms", "`lease_ttl`: 500ms is out of bounds, the least is 1s"),
+        ("lease_ttl = '25h'", "25h", "`lease_ttl`: 1d1h is out of bounds, the most is 1d"),
+        ("lease_ttl = ''", "''", "`lease_ttl`: a duration cannot be empty"),
+        (
+            "output_limit = '1GiB'",
+            "1GiB",
+            "`output_limit`: 1GiB is out of bounds, the most is 1MiB",
+        ),
+        (
+            "output_limit = 16384",
+            "16384",
+            "`output_limit` is a size such as \"16KiB\", and this is a number",
+        ),
+        (
+            "umask = 18",
+            "18",
+            "`umask` is an octal number in quotes such as \"022\", and this is a number",
+        ),
+        ("umask = '8'", "8", "`umask`: this is not an octal number up to 777"),
+        ("umask = '1777'", "1777", "`umask`: this is not an octal number up to 777"),
+        (
+            "umask = '99999999999999'",
+            "99999999999999",
+            "`umask`: this is not an octal number up to 777",
+        ),
+        ("success_codes = 0", "0", "`success_codes` is a list of exit codes, and this is a number"),
+        ("success_codes = []", "[]", "`success_codes` is an empty list: no run could succeed"),
+        ("success_codes = [0, -1]", "-1", "an exit code is a number from 0 to 255"),
+        (
+            "success_codes = [99999999999999999999]",
+            "99999999999999999999",
+            "an exit code is a number from 0 to 255",
+        ),
+        (
+            "success_codes = ['0']",
+            "'0'",
+            "`success_codes` is a list of numbers, and this is a text",
+        ),
+        ("tags = 'db'", "'db'", "`tags` is a list of words, and this is a text"),
+        ("tags = ['a', 1]", "1", "`tags` is a list of texts, and this is a number"),
+        ("tags = ['']", "''", "`tags`: a name cannot be empty"),
+        ("env = { A = 1 }", "1", "a variable is a text, and this is a number"),
+        ("env = ['A=1']", "['A=1']", "`env` is a table of texts, and this is a list"),
+        ("env = { '' = 'x' }", "''", "`env`: a variable needs a name"),
+        ("env = { 'A=B' = 'x' }", "'A=B'", "`env`: a variable has neither `=` nor NUL in its name"),
+        (
+            "env = { SOLOCRON_X = 'x' }",
+            "SOLOCRON_X",
+            "`env`: names that begin with SOLOCRON_ are solocron's own",
+        ),
+        ("env = { A = 'a${NOPE}' }", "${NOPE}", "`env`: the variable `NOPE` is not set"),
+        ("env = { A = \"a\\u0000\" }", "\"a\\u0000\"", "a variable cannot hold a NUL character"),
+        ("cwd = 'x'", "x", "`cwd`: this is not an absolute path"),
+        ("cwd = '~/x'", "~/x", "`cwd`: this is not an absolute path"),
+        ("user = ''", "''", "`user`: a name cannot be empty"),
+        ("user = 'a b'", " ", "`user`: a user or group has no ' ' in its name"),
+        ("group = 100", "100", "`group` is a text, and this is a number"),
+        ("enabled = 1", "1", "`enabled` is true or false, and this is a number"),
+        ("timezone = 'Berlin'", "Berlin", "`timezone`: there is no time zone \"Berlin\""),
+        ("timezone = 1979-05-27", "1979-05-27", "`timezone` is a text, and this is a date"),
+        ("timout = '1s'", "timout", "unknown key `timout` in [jobs.a]"),
+        ("store = 'x'", "store", "unknown key `store` in [jobs.a]"),
+        ("a.b.c = 1", "a", "unknown key `a` in [jobs.a]"),
+        ("\"\\u001b[31m\" = 1", "\"\\u001b[31m\"", "unknown key `\\u{1b}[31m` in [jobs.a]"),
+    ] {
+        let text = format!("[jobs.a]\nschedule = '@hourly'\nshell = 'true'\n{keys}\n");
+        let errors = read(&text).unwrap_err();
+        let told: Vec<_> =
+            errors.iter().map(|e| (underlined(&text, e), e.message.as_str())).collect();
+        assert_eq!(told, [(marked, said)], "{errors}");
+    }
+}
+
+#[test]
+fn what_to_run_and_when_must_be_there_and_make_sense() {
+    for (keys, marked, said) in [
+        ("shell = 'x'", "a", "the job `a` has no schedule"),
+        ("schedule = '@hourly'", "a", "the job `a` has nothing to run"),
+        ("schedule = '@hourly'\nshell = ' '", " ", "`shell`: there is nothing to run"),
+        ("schedule = '@hourly'\nshell = ''", "''", "`shell`: there is nothing to run"),
+        (
+            "schedule = '@hourly'\nshell = ['a', 'b']",
+            "['a', 'b']",
+            "`shell` is a text, and this is a list",
+        ),
+        (
+            "schedule = '@hourly'\nshell = \"a\\u0000\"",
+            "\"a\\u0000\"",
+            "`shell`: this cannot hold a NUL character",
+        ),
+        (
+            "schedule = '@hourly'\ncommand = []",
+            "[]",
+            "`command` is an empty list: there is nothing to run",
+        ),
+        ("schedule = '@hourly'\ncommand = ['', 'x']", "''", "`command`: the program has no name"),
+        (
+            "schedule = '@hourly'\ncommand = ['x', 1]",
+            "1",
+            "`command` is a list of texts, and this is a number",
+        ),
+        (
+            "schedule = '@hourly'\ncommand = ['x', \"\\u0000\"]",
+            "\"\\u0000\"",
+            "`command`: this cannot hold a NUL character",
+        ),
+        (
+            "schedule = '@hourly'\nshell = 'x'\ncommand = ['x']",
+            "command",
+            "the job `a` has a `shell` already, so no `command`",
+        ),
+        (
+            "schedule = []\nshell = 'x'",
+            "[]",
+            "`schedule` is an empty list: the job would never run",
+        ),
+        (
+            "schedule = 5\nshell = 'x'",
+            "5",
+            "`schedule` is a schedule such as \"0 3 * * *\", or a list of them, and this is a number",
+        ),
+        ("schedule = ''\nshell = 'x'", "''", ""),
+        ("schedule = '99 * * * *'\nshell = 'x'", "99", "`schedule`: minute must be 0-59, not 99"),
+        (
+            "schedule = ['@hourly', '* 99 * * *']\nshell = 'x'",
+            "99",
+            "`schedule`: hour must be 0-23, not 99",
+        ),
+        (
+            "schedule = \"99 \\u002a * * *\"\nshell = 'x'",
+            "\"99 \\u002a * * *\"",
+            "`schedule`: minute must be 0-59, not 99",
+        ),
+        (
+            "schedule = '''99 * * * *'''\nshell = 'x'",
+            "99",
+            "`schedule`: minute must be 0-59, not 99",
+        ),
+        (
+            "timezone = 'UTC'\nschedule = 'CRON_TZ=Asia/Tokyo @daily'\nshell = 'x'",
+            "CRON_TZ=Asia/Tokyo",
+            "",
+        ),
+        (
+            "schedule = '@hourly'\nhttp = { url = 'https://example.com' }",
+            "http",
+            "`http` is not available yet",
+        ),
+        (
+            "schedule = '@hourly'\nshell = 'x'\nretry = { attempts = 3 }",
+            "retry",
+            "`retry` is not available yet",
+        ),
+    ] {
+        let text = format!("[jobs.a]\n{keys}\n");
+        let errors = read(&text).unwrap_err();
+        assert_eq!(errors.iter().len(), 1, "{errors}");
+        let error = errors.iter().next().unwrap();
+        assert_eq!(underlined(&text, error), marked, "{errors}");
+        assert!(said.is_empty() || error.message == said, "{errors}");
+    }
+}
+
+#[test]
+fn a_key_of_a_later_release_is_told_from_a_misspelt_one() {
+    let later = [
+        "overlap",
+        "on_crash",
+        "max_takeovers",
+        "catch_up",
+        "catch_up_window",
+        "catch_up_limit",
+        "retry",
+        "jitter",
+        "nodes",
+        "on_failure",
+        "on_recovery",
+        "on_missed",
+        "on_takeover",
+        "expect_every",
+        "http",
+    ];
+    for key in later {
+        let text = format!("[jobs.a]\nschedule = '@hourly'\nshell = 'x'\n{key} = 'x'\n");
+        let errors = first_lines(&read(&text).unwrap_err());
+        assert_eq!(errors[0], format!("4:1: error: `{key}` is not available yet"));
+    }
+    for (text, said) in [
+        ("[http]\nlisten = 'x'", "1:2: error: `[http]` is not available yet"),
+        ("[[http.tokens]]\ntoken = 'x'", "1:3: error: `[http]` is not available yet"),
+        ("[notify.ops]\nwebhook = 'x'", "1:2: error: `[notify]` is not available yet"),
+        ("[cluster]\nmin_acks = 1", "2:1: error: `min_acks` is not available yet"),
+        ("[cluster]\nmax_running = 1", "2:1: error: `max_running` is not available yet"),
+        (
+            "[cluster.redis]\nsentinel_username = 'x'",
+            "2:1: error: `sentinel_username` is not available yet",
+        ),
+        ("[defaults]\noverlap = 'skip'", "2:1: error: `overlap` is not available yet"),
+    ] {
+        assert_eq!(first_lines(&read(text).unwrap_err()), [said]);
+    }
+}
+
+#[test]
+fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
+    for (text, help) in [
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\ntimout='1s'", "did you mean `timeout`?"),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\nTIMEOUT='1s'", "did you mean `timeout`?"),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\nlease-ttl='1s'", "did you mean `lease_ttl`?"),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\nworkdir='/'", "did you mean `cwd`?"),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\nenvironment={}", "did you mean `env`?"),
+        (
+            "[jobs.a]\nschedule='@hourly'\nshell='x'\noverlapp='skip'",
+            "did you mean `overlap`? It is not available yet.",
+        ),
+        (
+            "[jobs.a]\nschedule='@hourly'\nshell='x'\nheartbeat='1s'",
+            "`heartbeat` belongs in [cluster]",
+        ),
+        ("[cluster]\ntimezone='UTC'", "`timezone` belongs in [defaults] or [jobs.NAME]"),
+        ("[cluster]\nschedule='@daily'", "`schedule` belongs in [jobs.NAME]"),
+        ("[cluster]\nfilter='info'", "`filter` belongs in [log]"),
+        ("[log]\nlevel='info'", "did you mean `filter`?"),
+        ("[log]\nxyzzy=1", "the keys here are format, filter"),
+        ("[clutser]\nname='x'", "did you mean `cluster`?"),
+        ("[job.a]\nschedule='@daily'", "did you mean `jobs`?"),
+        ("[defaults]\nschedule='@daily'", "it says what one job is: give it in [jobs.NAME]"),
+        ("[defaults]\nshel='x'", "the keys here are schedule"),
+    ] {
+        let errors = read(text).unwrap_err();
+        let first = errors.iter().next().unwrap();
+        assert!(first.help[0].starts_with(help), "{errors}");
+    }
+}
+
+#[test]
+fn a_bad_name_is_underlined_where_it_goes_wrong() {
+    for (text, marked) in [
+        ("[cluster]\nname = 'my cluster'", " "),
+        ("[cluster]\nnode = '-x'", "-"),
+        ("[cluster]\nname = ''", "''"),
+        ("[jobs.\"a b\"]\nschedule = 'H H * * *'\nshell = 'x'", "\"a b\""),
+        ("[jobs.\"\"]\nschedule = 'H H * * *'\nshell = 'x'", "\"\""),
+    ] {
+        let errors = read(text).unwrap_err();
+        assert_eq!(errors.iter().len(), 1, "{errors}");
+        assert_eq!(underlined(text, errors.iter().next().unwrap()), marked);
+    }
+}
+
+#[test]
+fn what_is_allowed_but_odd_is_a_warning() {
+    let warnings = |text: &str| {
+        let loaded = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+        first_lines(&loaded.warnings).join("\n")
+    };
+    assert_eq!(warnings("[jobs.a]\nschedule='@hourly'\nshell='x'"), "");
+    assert_eq!(warnings("# nothing"), "1:1: warning: there are no jobs");
+    assert_eq!(
+        warnings("[jobs.a]\nschedule='0 0 30 2 *'\nshell='x'"),
+        "2:10: warning: this schedule never comes: there is no such date"
+    );
+    let grace = "warning: on losing the lease the grace is shortened to min(kill_grace, lease_ttl/4) = 7.5s";
+    let job = "[jobs.a]\nschedule='@hourly'\nshell='x'\n";
+    assert_eq!(warnings(&format!("{job}kill_grace='8s'")), format!("4:12: {grace}"));
+    assert_eq!(warnings(&format!("{job}kill_grace='7500ms'")), "");
+    assert_eq!(warnings(&format!("{job}lease_ttl='10s'")), "");
+    assert_eq!(
+        warnings(&format!(
+            "[defaults]\nkill_grace='8s'\n{job}[jobs.b]\nschedule='@hourly'\nshell='x'"
+        )),
+        format!("2:12: {grace}"),
+        "once for all jobs"
+    );
+    assert_eq!(
+        warnings(&format!("[defaults]\nkill_grace='7s'\n{job}lease_ttl='20s'")),
+        "6:11: warning: on losing the lease the grace is shortened to min(kill_grace, lease_ttl/4) = 5s"
+    );
+    assert_eq!(
+        warnings(&format!("[cluster.redis]\ntimeout='2s'\n{job}")),
+        "2:9: warning: [cluster.redis] has no effect: the store is a file"
+    );
+}

@@ -1,0 +1,196 @@
+//! Addresses of stores, and the credentials beside them.
+
+use super::*;
+
+fn store(keys: &str) -> Result<StoreConfig, Diagnostics> {
+    let env = machine()
+        .set("PW", "p@ss/wörd")
+        .set("URL", "redis://:hunter2@db")
+        .set("WRONG", "hunter2")
+        .file("/run/pw", "hunter2\n");
+    read_with(keys, &Overrides::default(), &env).map(|loaded| loaded.config.cluster.store)
+}
+
+fn redis(address: &str) -> RedisConfig {
+    match store(&format!("[cluster]\nstore = \"{address}\"")) {
+        Ok(StoreConfig::Redis(redis)) => redis,
+        Ok(other) => panic!("{other}"),
+        Err(errors) => panic!("{errors}"),
+    }
+}
+
+#[test]
+fn an_address_is_read_and_written_without_its_password() {
+    for (address, shown) in [
+        ("redis://h", "redis://h:6379/0"),
+        ("redis://h/", "redis://h:6379/0"),
+        ("redis://h:7000/5", "redis://h:7000/5"),
+        ("rediss://h", "rediss://h:6379/0"),
+        ("redis://[::1]", "redis://[::1]:6379/0"),
+        ("redis://[::1]:7000/1", "redis://[::1]:7000/1"),
+        ("redis://u:hunter2@h", "redis://u:***@h:6379/0"),
+        ("redis://:hunter2@h", "redis://:***@h:6379/0"),
+        ("redis://:hu@nt:er/2@h:1/2", "redis://:***@h:1/2"),
+        ("redis+unix:///run/r.sock", "redis+unix:///run/r.sock?db=0"),
+        ("redis+unix:///run/r.sock?db=3&user=u&pass=hunter2", "redis+unix:///run/r.sock?db=3"),
+        ("${URL}/4", "redis://:***@db:6379/4"),
+    ] {
+        assert_eq!(redis(address).to_string(), shown);
+    }
+}
+
+#[test]
+fn a_password_may_hold_anything() {
+    for (address, password) in [
+        ("redis://u:hunter2@h", "hunter2"),
+        ("redis://u:hu@nt:er/2@h", "hu@nt:er/2"),
+        ("redis://u:a%40b%2fc@h", "a@b/c"),
+        ("redis://u:50%off@h", "50%off"),
+        ("redis://u:${PW}@h", "p@ss/wörd"),
+        ("redis://u:${file:/run/pw}@h", "hunter2"),
+        ("redis+unix:///r.sock?pass=a%26b", "a&b"),
+    ] {
+        assert_eq!(redis(address).password.unwrap().expose(), password);
+    }
+}
+
+#[test]
+fn credentials_beside_the_address_are_put_in() {
+    let keys = concat!(
+        "[cluster]\nstore = 'rediss://h'\n[cluster.redis]\nusername = 'u'\npassword = '${file:/run/pw}'\n",
+        "ca = '/ca.pem'\ncert = '/cert.pem'\nkey = '/key.pem'\ntimeout = '300ms'\n",
+    );
+    let Ok(StoreConfig::Redis(redis)) = store(keys) else { panic!() };
+    assert_eq!(
+        (redis.username.as_deref(), redis.password.unwrap().expose()),
+        (Some("u"), "hunter2")
+    );
+    assert_eq!(redis.timeout, Duration::from_millis(300));
+    let RedisAddress::Tcp { tls: Some(tls), .. } = redis.address else { panic!() };
+    let path = |path: &str| Some(PathBuf::from(path));
+    assert_eq!(
+        tls,
+        TlsFiles { ca: path("/ca.pem"), cert: path("/cert.pem"), key: path("/key.pem") }
+    );
+}
+
+#[test]
+fn a_relative_path_is_below_the_state_directory() {
+    for (address, path) in [
+        ("sqlite:x.db", "/home/ada/.local/state/solocron/x.db"),
+        ("sqlite:a/x.db", "/home/ada/.local/state/solocron/a/x.db"),
+        ("sqlite:/a/x.db", "/a/x.db"),
+        ("sqlite:///a/x.db", "/a/x.db"),
+        ("sqlite:${HOME}/x.db", "/home/ada/x.db"),
+    ] {
+        let found = store(&format!("[cluster]\nstore = '{address}'")).unwrap();
+        assert_eq!(found, StoreConfig::Sqlite { path: path.into() });
+    }
+}
+
+/// An address, what is underlined of it, what is said, and the way out.
+#[test]
+fn a_bad_address_is_underlined_where_it_goes_wrong() {
+    let kinds = "the stores are sqlite:PATH";
+    for (address, marked, said, help) in [
+        ("redsi://h", "redsi", "this is not a kind of store", "did you mean redis://HOST?"),
+        ("valkey://h", "valkey", "this is not a kind of store", "did you mean redis://HOST?"),
+        ("sqlite3:x", "sqlite3", "this is not a kind of store", "did you mean sqlite:PATH?"),
+        ("unix:///x", "unix", "this is not a kind of store", "did you mean redis+unix:///SOCKET?"),
+        ("postgres://h", "postgres", "this is not a kind of store", kinds),
+        ("", "''", "this is not the address of a store", kinds),
+        ("x.db", "x.db", "this is not the address of a store", "a file is written sqlite:PATH"),
+        ("localhost", "localhost", "this is not the address of a store", kinds),
+        ("redis:h", "'redis:h'", "`//` is missing here", "write redis://"),
+        ("redis://", "'redis://'", "the host is missing", "write redis://127.0.0.1"),
+        ("redis:///0", "'redis:///0'", "the host is missing", "write redis://127.0.0.1"),
+        ("redis://h:x", "x", "a port is a number from 1 to 65535", ""),
+        ("redis://h:0", "0", "a port is a number from 1 to 65535", ""),
+        ("redis://h:70000", "70000", "a port is a number from 1 to 65535", ""),
+        ("redis://h/x", "x", "a database is a number, 0 by default", ""),
+        ("redis://::1", "::1", "there is more than one `:` here", "an IPv6 address"),
+        ("redis://[::1", "[::1", "this `[` is never closed", "an IPv6 address"),
+        ("redis://h?x=1", "h?x=1", "a host has only letters, digits, `.` and `-`", "give users"),
+        (
+            "redis+unix://r.sock",
+            "r.sock",
+            "the path of the socket must be absolute",
+            "write redis+unix:///",
+        ),
+        ("redis+unix:///r.sock?x=1", "x=1", "this is not understood here", "behind `?`"),
+        ("redis+unix:///r.sock?db=x", "x", "a database is a number, 0 by default", ""),
+        (
+            "redis://a,b,c",
+            "redis://a,b,c",
+            "a store of several servers is not available yet",
+            kinds,
+        ),
+        (
+            "redis://a,redis://b",
+            "redis://a,redis://b",
+            "a store of several servers is not available yet",
+            kinds,
+        ),
+        (
+            "redis+sentinel://a/m/0",
+            "redis+sentinel://a/m/0",
+            "Redis with Sentinel is not available yet",
+            kinds,
+        ),
+        ("rediss+cluster://a", "rediss+cluster://a", "Redis Cluster is not available yet", kinds),
+        ("sqlite:", "'sqlite:'", "the path is missing", "write sqlite:solocron.db"),
+        (
+            "sqlite::memory:",
+            ":memory:",
+            "a store in memory locks nobody else out",
+            "write sqlite:PATH",
+        ),
+        ("sqlite:~/x.db", "~/x.db", "`~` is not replaced here", "write sqlite:${HOME}"),
+        ("sqlite:a/", "a/", "this is a directory", "name a file in it"),
+        ("sqlite://x.db", "//", "a path does not begin with `//`", "write sqlite:PATH"),
+        ("redis://${NOPE}", "${NOPE}", "the variable `NOPE` is not set", "set NOPE"),
+        ("${WRONG}", "'${WRONG}'", "after expansion, this is not the address of a store", kinds),
+        ("redis://u@h", "'redis://u@h'", "", "give `password`"),
+    ] {
+        let text = format!("[cluster]\nstore = '{address}'");
+        let errors = store(&text).unwrap_err();
+        assert_eq!(errors.iter().len(), 1, "{errors}");
+        let error = errors.iter().next().unwrap();
+        assert_eq!(underlined(&text, error), marked, "{errors}");
+        assert!(said.is_empty() || error.message == format!("`store`: {said}"), "{errors}");
+        assert!(help.is_empty() || error.help[0].starts_with(help), "{errors}");
+    }
+}
+
+#[test]
+fn credentials_must_go_together() {
+    for (store_and_keys, said) in [
+        (
+            "redis://u:p@h'\n[cluster.redis]\nusername='x'",
+            "4:10: error: `username` is in the address of the store, too",
+        ),
+        (
+            "redis://u:p@h'\n[cluster.redis]\npassword='x'",
+            "4:10: error: `password` is in the address of the store, too",
+        ),
+        (
+            "redis://h'\n[cluster.redis]\nusername='x'",
+            "4:10: error: there is a user for Redis, and no password",
+        ),
+        (
+            "redis://h'\n[cluster.redis]\nca='/x'",
+            "4:4: error: this is for TLS, and the address of the store is without",
+        ),
+        (
+            "rediss://h'\n[cluster.redis]\ncert='/x'",
+            "4:6: error: `cert` goes with `key`, and there is none",
+        ),
+        (
+            "rediss://h'\n[cluster.redis]\nkey='/x'",
+            "4:5: error: `key` goes with `cert`, and there is none",
+        ),
+    ] {
+        let errors = store(&format!("[cluster]\nstore='{store_and_keys}")).unwrap_err();
+        assert_eq!(first_lines(&errors), [said]);
+    }
+}

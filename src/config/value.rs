@@ -1,0 +1,380 @@
+//! One value, by the kind that its key says.
+
+use std::ops::Range;
+
+use toml::Spanned;
+use toml::de::{DeArray, DeTable, DeValue};
+
+use super::excerpt::cited;
+use super::expand::{Expanded, expand};
+use super::invalid::InvalidValue;
+use super::keys::{Key, Kind, Section};
+use super::mismatch::article;
+use super::reader::Reader;
+use super::secret::secrets_in_address;
+use super::text::{absolute, choice, filter, invalid_name, umask};
+use super::{account, duration, size};
+use crate::name;
+use crate::schedule::Zone;
+use crate::table::Variable;
+
+/// A value that fits its key.
+pub(crate) enum Value<'v> {
+    Table(&'static Section, &'v DeTable<'v>),
+    Named(&'v DeTable<'v>),
+    Duration(std::time::Duration),
+    Size(u64),
+    Integer(i64),
+    Switch(bool),
+    Text(&'v str),
+    Expanded(Quoted<'v>, Expanded),
+    Schedules(Vec<Quoted<'v>>),
+    Zone(Zone),
+    Words(Vec<&'v str>),
+    Variables(Vec<Variable>),
+    Mode(u32),
+    Codes(Vec<u8>),
+}
+
+/// A text of the file, and where.
+#[derive(Debug, Clone)]
+pub(crate) struct Quoted<'v> {
+    pub(crate) text: &'v str,
+    span: Range<usize>,
+    /// Where in the file the text itself begins; none when it holds escapes, so
+    /// that the file does not show it as it is.
+    start: Option<usize>,
+}
+
+impl<'v> Quoted<'v> {
+    fn new(file: &str, text: &'v str, span: Range<usize>) -> Self {
+        let raw = &file[span.clone()];
+        let quotes = if raw.starts_with("\"\"\"") || raw.starts_with("'''") {
+            3
+        } else {
+            usize::from(raw.starts_with(['"', '\'']))
+        };
+        let inner = raw.get(quotes..raw.len().saturating_sub(quotes));
+        let start = (inner == Some(text)).then_some(span.start + quotes);
+        Self { text, span, start }
+    }
+
+    /// Where `part` of the text stands in the file, or all of it.
+    pub(crate) fn part(&self, part: Range<usize>) -> Range<usize> {
+        match self.start {
+            Some(start) if part.end <= self.text.len() => start + part.start..start + part.end,
+            _ => self.span.clone(),
+        }
+    }
+
+    /// Where the value stands, with its quotes.
+    pub(crate) fn span(&self) -> Range<usize> {
+        self.span.clone()
+    }
+}
+
+impl Reader<'_> {
+    /// The value of `key`; none when it does not fit, which is reported.
+    pub(super) fn value<'v>(
+        &mut self,
+        key: &'static Key,
+        value: &'v Spanned<DeValue<'v>>,
+    ) -> Option<Value<'v>> {
+        if matches!(key.kind, Kind::Secret | Kind::Variables) {
+            self.hide(value);
+        }
+        match (key.kind, value.get_ref()) {
+            (Kind::Table(section), DeValue::Table(table)) => Some(Value::Table(section, table)),
+            (Kind::Named(_), DeValue::Table(table)) => Some(Value::Named(table)),
+            (Kind::Switch, DeValue::Boolean(switch)) => Some(Value::Switch(*switch)),
+            (Kind::Integer(least, most), DeValue::Integer(_)) => {
+                self.integer(key, value, least..=most).map(Value::Integer)
+            }
+            (Kind::Schedules, DeValue::Array(list)) => self.schedules(key, value.span(), list),
+            (Kind::Command, DeValue::Array(list)) => self.command(key, value.span(), list),
+            (Kind::Tags, DeValue::Array(list)) => self.tags(key, list),
+            (Kind::ExitCodes, DeValue::Array(list)) => self.exit_codes(key, value.span(), list),
+            (Kind::Variables, DeValue::Table(table)) => self.variables(key, table),
+            (Kind::Store, DeValue::Array(_)) => {
+                self.hide(value);
+                self.error(value.span(), "a list of stores is not available yet")
+                    .help("give one store: sqlite:PATH or redis://HOST");
+                None
+            }
+            (kind, DeValue::String(text)) if takes_text(kind) => {
+                let text = Quoted::new(self.text, text, value.span());
+                self.text_value(key, text)
+            }
+            _ => {
+                self.wrong_type(key, value);
+                None
+            }
+        }
+    }
+
+    fn text_value<'v>(&mut self, key: &'static Key, text: Quoted<'v>) -> Option<Value<'v>> {
+        let span = text.span();
+        if let Some(at) = text.text.find('\0') {
+            let invalid = InvalidValue::new(at..at + 1, "this cannot hold a NUL character");
+            self.refuse(key, text.part(invalid.span.clone()), invalid);
+            return None;
+        }
+        let read = match key.kind {
+            Kind::Duration(least, most, why) => duration::parse(text.text).and_then(|value| {
+                if (least..=most).contains(&value) {
+                    return Ok(Value::Duration(value));
+                }
+                let bound = if value < least {
+                    format!("the least is {}", duration::Human(least))
+                } else {
+                    format!("the most is {}", duration::Human(most))
+                };
+                let message = format!("{} is out of bounds, {bound}", duration::Human(value));
+                Err(InvalidValue::new(0..text.text.len(), message).help(why))
+            }),
+            Kind::Size(most, why) => size::parse(text.text).and_then(|value| {
+                if value <= most {
+                    return Ok(Value::Size(value));
+                }
+                let message = format!(
+                    "{} is out of bounds, the most is {}",
+                    size::Human(value),
+                    size::Human(most)
+                );
+                Err(InvalidValue::new(0..text.text.len(), message).help(why))
+            }),
+            Kind::Name => name::check(text.text)
+                .map(|()| Value::Text(text.text))
+                .map_err(|error| invalid_name(text.text, &error)),
+            Kind::Choice(words) => choice(text.text, words).map(Value::Text),
+            Kind::Filter => filter(text.text).map(|()| Value::Text(text.text)),
+            Kind::Zone => Zone::named(text.text).map(Value::Zone).map_err(|unknown| {
+                let message = format!("there is no time zone {:?}", cited(&unknown.name));
+                InvalidValue::new(0..text.text.len(), message).help(unknown.help())
+            }),
+            Kind::Umask => umask(text.text).map(Value::Mode),
+            Kind::Account => account::check(text.text).map(|()| Value::Text(text.text)),
+            Kind::Path => absolute(text.text).map(|()| Value::Text(text.text)),
+            Kind::Shell if text.text.trim().is_empty() => {
+                Err(InvalidValue::new(0..text.text.len(), "there is nothing to run"))
+            }
+            Kind::Schedules => return Some(Value::Schedules(vec![text])),
+            Kind::Store | Kind::Text | Kind::Secret => return self.expandable(key, text),
+            _ => return Some(Value::Text(text.text)),
+        };
+        match read {
+            Ok(value) => Some(value),
+            Err(invalid) => {
+                let at =
+                    if invalid.span.is_empty() { span } else { text.part(invalid.span.clone()) };
+                self.refuse(key, at, invalid);
+                None
+            }
+        }
+    }
+
+    fn expandable<'v>(&mut self, key: &'static Key, text: Quoted<'v>) -> Option<Value<'v>> {
+        if matches!(key.kind, Kind::Store) {
+            for secret in secrets_in_address(text.text) {
+                let at = self.spot(text.part(secret));
+                self.report.hide(at);
+            }
+        }
+        match expand(text.text, self.env) {
+            Ok(expanded) => Some(Value::Expanded(text, expanded)),
+            Err(errors) => {
+                for invalid in errors {
+                    self.refuse(key, text.part(invalid.span.clone()), invalid);
+                }
+                None
+            }
+        }
+    }
+
+    fn integer(
+        &mut self,
+        key: &'static Key,
+        value: &Spanned<DeValue<'_>>,
+        bounds: std::ops::RangeInclusive<i64>,
+    ) -> Option<i64> {
+        let DeValue::Integer(digits) = value.get_ref() else { return None };
+        let number = i64::from_str_radix(digits.as_str(), digits.radix());
+        if let Ok(number) = number
+            && bounds.contains(&number)
+        {
+            return Some(number);
+        }
+        let (least, most) = (bounds.start(), bounds.end());
+        let what = if matches!(key.kind, Kind::ExitCodes) { "an exit code" } else { key.name };
+        self.error(value.span(), format!("{what} is a number from {least} to {most}"));
+        None
+    }
+
+    /// The texts of `list`; none when one is not a text.
+    fn texts<'v>(&mut self, key: &'static Key, list: &'v DeArray<'v>) -> Option<Vec<Quoted<'v>>> {
+        let mut texts = Vec::with_capacity(list.len());
+        for value in list {
+            match value.get_ref() {
+                DeValue::String(text) => {
+                    let text = Quoted::new(self.text, text, value.span());
+                    if let Some(at) = text.text.find('\0') {
+                        let invalid =
+                            InvalidValue::new(at..at + 1, "this cannot hold a NUL character");
+                        self.refuse(key, text.part(invalid.span.clone()), invalid);
+                    } else {
+                        texts.push(text);
+                    }
+                }
+                other => {
+                    let is = article(other.type_str());
+                    let raw = cited(&self.text[value.span()]);
+                    let finding = self.error(
+                        value.span(),
+                        format!("`{}` is a list of texts, and this is {is}", key.name),
+                    );
+                    if matches!(
+                        other,
+                        DeValue::Integer(_) | DeValue::Float(_) | DeValue::Boolean(_)
+                    ) {
+                        finding.help(format!("write \"{raw}\""));
+                    }
+                }
+            }
+        }
+        (texts.len() == list.len()).then_some(texts)
+    }
+
+    fn schedules<'v>(
+        &mut self,
+        key: &'static Key,
+        span: Range<usize>,
+        list: &'v DeArray<'v>,
+    ) -> Option<Value<'v>> {
+        if list.is_empty() {
+            self.error(span, "`schedule` is an empty list: the job would never run")
+                .help("to keep a job from running, set `enabled = false`");
+            return None;
+        }
+        self.texts(key, list).map(Value::Schedules)
+    }
+
+    fn command<'v>(
+        &mut self,
+        key: &'static Key,
+        span: Range<usize>,
+        list: &'v DeArray<'v>,
+    ) -> Option<Value<'v>> {
+        let words = self.texts(key, list)?;
+        match words.first() {
+            Some(program) if !program.text.trim().is_empty() => {
+                Some(Value::Words(words.iter().map(|word| word.text).collect()))
+            }
+            Some(program) => {
+                self.error(program.span(), "`command`: the program has no name");
+                None
+            }
+            None => {
+                self.error(span, "`command` is an empty list: there is nothing to run")
+                    .help("write the program and its arguments: [\"/usr/bin/backup\", \"--full\"]");
+                None
+            }
+        }
+    }
+
+    fn tags<'v>(&mut self, key: &'static Key, list: &'v DeArray<'v>) -> Option<Value<'v>> {
+        let mut words = Vec::with_capacity(list.len());
+        for tag in self.texts(key, list)? {
+            match name::check(tag.text) {
+                Ok(()) => words.push(tag.text),
+                Err(error) => {
+                    let invalid = invalid_name(tag.text, &error);
+                    let at = if tag.text.is_empty() {
+                        tag.span()
+                    } else {
+                        tag.part(invalid.span.clone())
+                    };
+                    self.refuse(key, at, invalid);
+                }
+            }
+        }
+        words.sort_unstable();
+        words.dedup();
+        Some(Value::Words(words))
+    }
+
+    fn exit_codes<'v>(
+        &mut self,
+        key: &'static Key,
+        span: Range<usize>,
+        list: &'v DeArray<'v>,
+    ) -> Option<Value<'v>> {
+        if list.is_empty() {
+            self.error(span, "`success_codes` is an empty list: no run could succeed")
+                .help("write [0]");
+            return None;
+        }
+        let mut codes = Vec::with_capacity(list.len());
+        for value in list {
+            match value.get_ref() {
+                DeValue::Integer(_) => {
+                    let code = self.integer(key, value, 0..=255);
+                    codes.extend(code.and_then(|code| u8::try_from(code).ok()));
+                }
+                other => {
+                    let is = article(other.type_str());
+                    self.error(
+                        value.span(),
+                        format!("`success_codes` is a list of numbers, and this is {is}"),
+                    );
+                }
+            }
+        }
+        codes.sort_unstable();
+        codes.dedup();
+        (!codes.is_empty()).then_some(Value::Codes(codes))
+    }
+
+    fn variables<'v>(&mut self, key: &'static Key, table: &'v DeTable<'v>) -> Option<Value<'v>> {
+        let mut variables = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            if let Err(invalid) = account::check_variable(name.get_ref()) {
+                self.refuse(key, name.span(), invalid);
+                continue;
+            }
+            let DeValue::String(text) = value.get_ref() else {
+                let is = article(value.get_ref().type_str());
+                self.error(value.span(), format!("a variable is a text, and this is {is}"))
+                    .help("put it in quotes");
+                continue;
+            };
+            let text = Quoted::new(self.text, text, value.span());
+            if let Some(Value::Expanded(text, value)) = self.expandable(key, text) {
+                if value.text.contains('\0') {
+                    self.error(text.span(), "a variable cannot hold a NUL character");
+                    continue;
+                }
+                variables.push(Variable {
+                    name: name.get_ref().as_ref().into(),
+                    value: value.text.into(),
+                    local: value.changed,
+                });
+            }
+        }
+        Some(Value::Variables(variables))
+    }
+}
+
+fn takes_text(kind: Kind) -> bool {
+    !matches!(
+        kind,
+        Kind::Table(_)
+            | Kind::Named(_)
+            | Kind::Later
+            | Kind::Integer(..)
+            | Kind::Switch
+            | Kind::Command
+            | Kind::Variables
+            | Kind::ExitCodes
+            | Kind::Tags
+    )
+}
