@@ -19,7 +19,11 @@ pub mod table;
 pub mod schedule;
 pub mod slot;
 
+pub mod ticker;
+
 pub mod claim;
+
+pub mod lease;
 
 pub mod outcome;
 

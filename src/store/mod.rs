@@ -16,6 +16,8 @@
 //!
 //! No type of a backend's library leaves its own folder.
 
+pub mod open;
+pub mod redis;
 pub mod rules;
 pub mod sqlite;
 
@@ -32,8 +34,6 @@ use crate::node::{BootId, Heartbeat, HeartbeatReply};
 use crate::outcome::{MissedReason, Outcome};
 use crate::slot::{Slot, SlotTime};
 use crate::table::ScheduleDigest;
-
-pub mod redis;
 
 /// Why a call brought no answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

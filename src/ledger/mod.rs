@@ -1,5 +1,8 @@
 //! The ledger: the durable history of runs and of slots missed.
 
+pub mod missed;
+pub mod record;
+
 use std::time::Duration;
 
 use crate::claim::{Fence, RunId};

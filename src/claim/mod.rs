@@ -11,6 +11,8 @@
 //! - A token that handed its slot over never wins it again, however late a copy
 //!   of its request is applied.
 
+pub mod desk;
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;

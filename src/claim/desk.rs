@@ -1,0 +1,276 @@
+//! The desk of pending claims: what to ask the store, and when again.
+//!
+//! Invariants:
+//!
+//! - A slot has at most one pending claim on a node, and all its attempts carry
+//!   the same token.
+//! - An attempt without an answer is repeated until the start window closes,
+//!   then it is given up, never run on a guess. If any attempt may have been
+//!   applied, the claim has to be taken back when the store answers again.
+//! - Nothing is asked twice at a time for the same slot.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::claim::Token;
+use crate::clock::{BootInstant, ClusterTime};
+use crate::name::JobName;
+use crate::outcome::SkippedReason;
+use crate::slot::{Slot, SlotTime};
+
+/// How soon a claim without an answer is tried again, at first; doubled each time.
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+/// The longest wait between two tries.
+const LAST_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a claim is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cause {
+    /// The slot is due.
+    Due,
+    /// The slot was handed over, and windows do not bind it.
+    HandedOver,
+}
+
+/// A claim that has no verdict yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pending {
+    /// The owner token of all its attempts.
+    pub token: Token,
+    /// Why it is made.
+    pub cause: Cause,
+    /// The end of the start window.
+    pub start_by: ClusterTime,
+    /// True once an attempt may have been applied although no answer came.
+    pub maybe_applied: bool,
+    /// Why the last attempt brought no verdict.
+    pub last: SkippedReason,
+    state: State,
+    tries: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting(BootInstant),
+    InFlight,
+}
+
+/// The pending claims of a node. Pure: it is given the time.
+#[derive(Debug, Default)]
+pub struct Desk {
+    pending: BTreeMap<Slot, Pending>,
+}
+
+impl Desk {
+    /// Puts a claim on the desk, to be made at once. False when there is one already.
+    pub fn put(
+        &mut self,
+        slot: Slot,
+        cause: Cause,
+        start_by: ClusterTime,
+        now: BootInstant,
+    ) -> bool {
+        use std::collections::btree_map::Entry;
+        match self.pending.entry(slot) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(Pending {
+                    token: Token::new(),
+                    cause,
+                    start_by,
+                    maybe_applied: false,
+                    last: SkippedReason::StoreDown,
+                    state: State::Waiting(now),
+                    tries: 0,
+                });
+                true
+            }
+        }
+    }
+
+    /// How many claims are pending.
+    pub fn len(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Whether none is pending.
+    pub fn is_empty(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Whether a claim of a slot of `job` before `at` is pending.
+    pub fn pending_before(&self, job: &JobName, at: SlotTime) -> bool {
+        let first = Slot { job: job.clone(), at: SlotTime::from_unix_seconds(i64::MIN) };
+        self.pending.range(first..Slot { job: job.clone(), at }).next().is_some()
+    }
+
+    /// Whether a claim of a slot of `job` is pending.
+    pub fn pending_of(&self, job: &JobName) -> bool {
+        self.pending_before(job, SlotTime::from_unix_seconds(i64::MAX))
+    }
+
+    /// When the next attempt is due.
+    pub fn next_attempt(&self) -> Option<BootInstant> {
+        self.pending
+            .values()
+            .filter_map(|pending| match pending.state {
+                State::Waiting(until) => Some(until),
+                State::InFlight => None,
+            })
+            .min()
+    }
+
+    /// Takes the claims to make at `now`; they are in flight until
+    /// [`resolved`](Self::resolved) or [`unanswered`](Self::unanswered).
+    pub fn take_due(&mut self, now: BootInstant) -> Vec<(Slot, Pending)> {
+        let mut due = Vec::new();
+        for (slot, pending) in &mut self.pending {
+            if matches!(pending.state, State::Waiting(until) if until <= now) {
+                pending.state = State::InFlight;
+                due.push((slot.clone(), pending.clone()));
+            }
+        }
+        due
+    }
+
+    /// Takes the claim off the desk: it has its verdict.
+    pub fn resolved(&mut self, slot: &Slot) -> Option<Pending> {
+        self.pending.remove(slot)
+    }
+
+    /// The attempt came too early; it is repeated when the slot is due, `due` by
+    /// what the node believes now, and after a while where that has passed.
+    pub fn early(&mut self, slot: &Slot, due: BootInstant, now: BootInstant) {
+        self.unanswered(slot, SkippedReason::Early, false, now);
+        if let Some(Pending { state: State::Waiting(until), .. }) = self.pending.get_mut(slot) {
+            *until = due.max(*until);
+        }
+    }
+
+    /// The attempt brought no verdict, and why; it is repeated after a while.
+    pub fn unanswered(
+        &mut self,
+        slot: &Slot,
+        last: SkippedReason,
+        maybe_applied: bool,
+        now: BootInstant,
+    ) {
+        if let Some(pending) = self.pending.get_mut(slot) {
+            pending.last = last;
+            pending.maybe_applied |= maybe_applied;
+            let wait = FIRST_RETRY.saturating_mul(1 << pending.tries.min(8)).min(LAST_RETRY);
+            pending.tries += 1;
+            pending.state = State::Waiting(now + wait);
+        }
+    }
+
+    /// The store can be reached again: everything that waits is due now.
+    pub fn store_is_back(&mut self, now: BootInstant) {
+        for pending in self.pending.values_mut() {
+            if let State::Waiting(until) = &mut pending.state {
+                *until = now.min(*until);
+            }
+        }
+    }
+
+    /// Takes the claims whose start window closed before `now`, unless one is in
+    /// flight: its answer still counts.
+    pub fn take_expired(&mut self, now: ClusterTime) -> Vec<(Slot, Pending)> {
+        self.pending
+            .extract_if(.., |_, pending| {
+                pending.cause == Cause::Due
+                    && pending.start_by < now
+                    && pending.state != State::InFlight
+            })
+            .collect()
+    }
+
+    /// Puts a claim back that was taken off without a verdict; it is due at once.
+    pub fn put_back(&mut self, slot: Slot, mut pending: Pending, now: BootInstant) {
+        pending.state = State::Waiting(now);
+        self.pending.insert(slot, pending);
+    }
+
+    /// Takes every claim that is not in flight.
+    pub fn take_waiting(&mut self) -> Vec<(Slot, Pending)> {
+        self.pending.extract_if(.., |_, pending| pending.state != State::InFlight).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> BootInstant {
+        BootInstant::from_nanos(millis * 1_000_000)
+    }
+
+    fn slot(text: &str) -> Slot {
+        text.parse().unwrap()
+    }
+
+    fn window(slot: &Slot) -> ClusterTime {
+        slot.at.cluster_time() + Duration::from_secs(1)
+    }
+
+    #[test]
+    fn a_claim_without_an_answer_is_repeated_with_the_same_token() {
+        let mut desk = Desk::default();
+        let slot = slot("a@2026-11-22T03:00:00Z");
+        assert!(desk.put(slot.clone(), Cause::Due, window(&slot), at(0)));
+        let first = desk.take_due(at(0));
+        assert_eq!(desk.take_due(at(10_000)), [], "one attempt at a time");
+        desk.unanswered(&slot, SkippedReason::StoreDown, true, at(100));
+        assert_eq!(desk.next_attempt(), Some(at(150)));
+        let second = desk.take_due(at(150));
+        assert_eq!(first[0].1.token, second[0].1.token);
+        assert!(second[0].1.maybe_applied);
+    }
+
+    #[test]
+    fn a_slot_has_one_claim_at_a_time() {
+        let mut desk = Desk::default();
+        let slot = slot("a@2026-11-22T03:00:00Z");
+        assert!(desk.put(slot.clone(), Cause::Due, window(&slot), at(0)));
+        assert!(!desk.put(slot.clone(), Cause::HandedOver, window(&slot), at(0)));
+    }
+
+    #[test]
+    fn a_claim_is_given_up_when_its_window_closed_but_not_while_an_answer_may_come() {
+        let mut desk = Desk::default();
+        let slot = slot("a@2026-11-22T03:00:00Z");
+        desk.put(slot.clone(), Cause::Due, window(&slot), at(0));
+        let late = window(&slot) + Duration::from_millis(1);
+        desk.take_due(at(0));
+        assert_eq!(desk.take_expired(late), []);
+        desk.unanswered(&slot, SkippedReason::StoreDown, false, at(1));
+        assert_eq!(desk.take_expired(late).len(), 1);
+        assert!(desk.is_empty());
+    }
+
+    #[test]
+    fn the_wait_between_tries_grows_to_a_second_and_ends_when_the_store_is_back() {
+        let mut desk = Desk::default();
+        let slot = slot("a@2026-11-22T03:00:00Z");
+        desk.put(slot.clone(), Cause::Due, window(&slot), at(0));
+        for _ in 0..40 {
+            desk.take_due(at(1_000_000));
+            desk.unanswered(&slot, SkippedReason::StoreDown, false, at(1_000_000));
+        }
+        assert_eq!(desk.next_attempt(), Some(at(1_001_000)));
+        desk.store_is_back(at(1_000_100));
+        assert_eq!(desk.next_attempt(), Some(at(1_000_100)));
+    }
+
+    #[test]
+    fn it_knows_which_jobs_have_earlier_claims_pending() {
+        let mut desk = Desk::default();
+        let slot = slot("b@2026-11-22T03:00:00Z");
+        desk.put(slot.clone(), Cause::Due, window(&slot), at(0));
+        let [a, b] = ["a", "b"].map(|name| JobName::new(name).unwrap());
+        assert!(!desk.pending_before(&b, slot.at));
+        assert!(desk.pending_before(&b, SlotTime::from_unix_seconds(slot.at.unix_seconds() + 1)));
+        assert!(!desk.pending_of(&a));
+        assert!(desk.pending_of(&b));
+    }
+}
