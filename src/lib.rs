@@ -13,6 +13,8 @@ pub mod slot;
 
 pub mod claim;
 
+pub mod run;
+
 pub mod outcome;
 
 pub mod ledger;
