@@ -25,6 +25,8 @@ pub mod claim;
 
 pub mod lease;
 
+pub mod run;
+
 pub mod outcome;
 
 pub mod ledger;

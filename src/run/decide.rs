@@ -1,0 +1,257 @@
+//! When to send TERM, when to send KILL, and which outcome a run has: a state
+//! machine from what is seen to what is done, without a process or a timer.
+//!
+//! ```text
+//!            cause                    kill_by                 group gone
+//!  running ─────────▶ ending (TERM) ─────────▶ KILL ─┐
+//!     │                    │                         ├────────────────▶ over
+//!     └────────────────────┴── the leader ended ─────┘
+//! ```
+//!
+//! Rules:
+//!
+//! - **The instant of KILL never moves later.** Each cause proposes one, and the
+//!   earliest stands. TERM is sent once, and not at all when KILL is due too.
+//! - **A deadline is a comparison, not a timer.** A machine that slept past it
+//!   finds out at its first look.
+//! - **The outcome is fixed when the leader ends.** What happens while the rest
+//!   of its group is ended does not change it.
+//! - A run that ended before it was told to is judged by its exit code alone.
+//! - A **drain** interrupts the run for the node's sake: one that still ends with
+//!   a success code has `succeeded`, any other end is `handed_over`. (A command
+//!   that stops half-way on TERM should therefore not exit with a success code.)
+//! - A **timeout**, a **cancel** and a **lost lease** decide the outcome whatever
+//!   the exit code: the command was told to stop, and its word for success is no
+//!   longer good enough to settle the slot.
+//! - The first cause names the outcome; only a drain yields to a later cancel or
+//!   lost lease, because then the slot is not ours to hand over.
+
+use std::time::Duration;
+
+use super::orders::{Stop, Trust};
+use crate::clock::BootInstant;
+use crate::outcome::Outcome;
+
+/// How the leader of the run's group ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Exit {
+    /// It exited with this code.
+    Code(i32),
+    /// This signal ended it.
+    Signal(i32),
+    /// Somebody else took its exit status.
+    Unknown,
+}
+
+/// The process that was started for the run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Leader {
+    /// Not started yet.
+    Absent,
+    /// It runs.
+    Running,
+    /// It ended.
+    Ended(Exit),
+}
+
+/// What is seen at one look.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen {
+    pub(super) now: BootInstant,
+    pub(super) leader: Leader,
+    /// Nothing lives in the leader's group. Means nothing before it ended.
+    pub(super) group_gone: bool,
+    pub(super) trust: Trust,
+    pub(super) stop: Option<Stop>,
+}
+
+/// The run's own limits.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) kill_grace: Duration,
+    pub(super) grace_on_loss: Duration,
+}
+
+/// What goes to the whole group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Blow {
+    Term,
+    Kill,
+}
+
+/// What to do after one look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Step {
+    /// Send the blow, if any, and look again at the instant, if any, or when
+    /// there is news.
+    Go { blow: Option<Blow>, wake: Option<BootInstant> },
+    /// The run is over.
+    Over,
+}
+
+/// Why a run was told to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cause {
+    Timeout,
+    Drain,
+    Cancel,
+    /// The lease could not be renewed in time.
+    LeaseExpired,
+    /// The lease is another's.
+    LeaseLost,
+}
+
+impl Cause {
+    /// Whether `self` stands when `later` comes.
+    fn outranks(self, later: Self) -> bool {
+        !matches!((self, later), (Self::Drain, Self::Cancel | Self::LeaseExpired | Self::LeaseLost))
+    }
+
+    fn outcome(self) -> Outcome {
+        match self {
+            Self::Timeout => Outcome::TimedOut,
+            Self::Drain => Outcome::HandedOver,
+            Self::Cancel => Outcome::Cancelled,
+            Self::LeaseExpired | Self::LeaseLost => Outcome::LeaseLost,
+        }
+    }
+}
+
+/// How a run ended and, unless it succeeded, why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Verdict {
+    pub(super) outcome: Outcome,
+    pub(super) cause: Option<Cause>,
+}
+
+/// The state of one run's decisions.
+#[derive(Debug)]
+pub(super) struct Decider {
+    limits: Limits,
+    timeout_at: Option<BootInstant>,
+    cause: Option<Cause>,
+    kill_by: Option<BootInstant>,
+    term_sent: bool,
+    last_until: Option<BootInstant>,
+    ended: Option<(Exit, Option<Cause>)>,
+}
+
+impl Decider {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            timeout_at: None,
+            cause: None,
+            kill_by: None,
+            term_sent: false,
+            last_until: None,
+            ended: None,
+        }
+    }
+
+    /// Starts the clock of the job's timeout.
+    pub(super) fn started(&mut self, at: BootInstant, timeout: Option<Duration>) {
+        self.timeout_at = timeout.map(|timeout| at + timeout);
+    }
+
+    /// Decides on what is seen now.
+    pub(super) fn decide(&mut self, seen: &Seen) -> Step {
+        let now = seen.now;
+        if let (Leader::Ended(exit), None) = (seen.leader, self.ended) {
+            self.ended = Some((exit, self.cause));
+        }
+        if self.ended.is_some() && seen.group_gone {
+            return Step::Over;
+        }
+
+        self.heed_trust(now, seen.trust);
+        match seen.stop {
+            Some(Stop::Drain) => self.end(Cause::Drain, now + self.limits.kill_grace),
+            Some(Stop::Cancel) => self.end(Cause::Cancel, now + self.limits.kill_grace),
+            Some(Stop::Kill) => self.end(Cause::Drain, now),
+            None => {}
+        }
+        if self.timeout_at.is_some_and(|at| at <= now) {
+            self.end(Cause::Timeout, now + self.limits.kill_grace);
+        }
+        if self.ended.is_some() {
+            self.kill_by_at_latest(now + self.limits.kill_grace);
+        }
+
+        if seen.leader == Leader::Absent && self.cause.is_some() {
+            return Step::Over;
+        }
+        Step::Go { blow: self.blow(now), wake: self.wake(now, seen.trust) }
+    }
+
+    fn heed_trust(&mut self, now: BootInstant, trust: Trust) {
+        match trust {
+            Trust::Until(at) => {
+                self.last_until = Some(at);
+                if at.minus(self.limits.grace_on_loss) <= now {
+                    self.end(Cause::LeaseExpired, at);
+                }
+            }
+            Trust::Lost => {
+                let grace = now + self.limits.grace_on_loss;
+                self.end(Cause::LeaseLost, self.last_until.map_or(grace, |at| at.min(grace)));
+            }
+        }
+    }
+
+    fn end(&mut self, cause: Cause, kill_by: BootInstant) {
+        if !self.cause.is_some_and(|standing| standing.outranks(cause)) {
+            self.cause = Some(cause);
+        }
+        self.kill_by_at_latest(kill_by);
+    }
+
+    fn kill_by_at_latest(&mut self, at: BootInstant) {
+        self.kill_by = Some(self.kill_by.map_or(at, |by| by.min(at)));
+    }
+
+    fn blow(&mut self, now: BootInstant) -> Option<Blow> {
+        if self.kill_by? <= now {
+            self.term_sent = true;
+            return Some(Blow::Kill);
+        }
+        let first = !self.term_sent;
+        self.term_sent = true;
+        first.then_some(Blow::Term)
+    }
+
+    /// The next instant at which a deadline passes.
+    fn wake(&self, now: BootInstant, trust: Trust) -> Option<BootInstant> {
+        let trust = match trust {
+            Trust::Until(at) => Some(at.minus(self.limits.grace_on_loss)),
+            Trust::Lost => None,
+        };
+        [self.kill_by, self.timeout_at, trust].into_iter().flatten().filter(|&at| at > now).min()
+    }
+
+    /// How the leader ended, if it did.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        self.ended.map(|(exit, _)| exit)
+    }
+
+    /// The outcome, once the run is over.
+    pub(super) fn verdict(&self, success_codes: &[u8]) -> Verdict {
+        let (exit, cause) = match self.ended {
+            Some((exit, cause)) => (Some(exit), cause),
+            None => (None, self.cause),
+        };
+        let success = matches!(exit, Some(Exit::Code(code))
+            if u8::try_from(code).is_ok_and(|code| success_codes.contains(&code)));
+        match cause {
+            None | Some(Cause::Drain) if success => {
+                Verdict { outcome: Outcome::Succeeded, cause: None }
+            }
+            None => Verdict { outcome: Outcome::Failed, cause: None },
+            Some(cause) => Verdict { outcome: cause.outcome(), cause: Some(cause) },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

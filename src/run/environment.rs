@@ -1,0 +1,93 @@
+//! What a command sees of the world: a clean environment, nothing of the daemon's.
+//!
+//! | variable | value |
+//! |---|---|
+//! | `PATH` | [`PATH`] |
+//! | `HOME` | the home of the user that the command runs as |
+//! | `LANG` | the daemon's, else `C.UTF-8` |
+//! | `TZ` | the job's zone |
+//! | the job's `env` | as written; it may override those above |
+//! | `SOLOCRON_CLUSTER` … `SOLOCRON_FENCE` | which run this is; nothing overrides them |
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use super::task::{Identity, Task};
+
+/// Where programs are looked for unless the job says otherwise.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The variables of one run, by name.
+pub(super) fn environment(
+    task: &Task,
+    identity: &Identity,
+    home: &Path,
+    lang: Option<OsString>,
+) -> BTreeMap<String, OsString> {
+    let mut all = BTreeMap::new();
+    let mut set = |name: &str, value: &OsStr| {
+        all.insert(name.to_owned(), value.to_owned());
+    };
+    set("PATH", PATH.as_ref());
+    set("HOME", home.as_os_str());
+    set("LANG", lang.as_deref().filter(|lang| !lang.is_empty()).unwrap_or("C.UTF-8".as_ref()));
+    set("TZ", task.timezone.as_ref().as_ref());
+    for variable in task.env.iter() {
+        set(&variable.name, variable.value.as_ref().as_ref());
+    }
+    let Identity { cluster, node, slot, run_id, attempt, fence } = identity;
+    set("SOLOCRON_CLUSTER", cluster.as_str().as_ref());
+    set("SOLOCRON_JOB", slot.job.as_str().as_ref());
+    set("SOLOCRON_SLOT", slot.at.to_string().as_ref());
+    set("SOLOCRON_NODE", node.as_str().as_ref());
+    set("SOLOCRON_RUN_ID", run_id.to_string().as_ref());
+    set("SOLOCRON_ATTEMPT", attempt.to_string().as_ref());
+    set("SOLOCRON_FENCE", fence.to_string().as_ref());
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tests::{identity, shell};
+    use crate::table::Variable;
+
+    #[test]
+    fn the_job_overrides_the_defaults_but_not_which_run_it_is() {
+        let mut task = shell("true");
+        task.timezone = "Europe/Berlin".into();
+        let plain = environment(&task, &identity(), Path::new("/home/web"), None);
+        assert_eq!(plain["PATH"], PATH);
+        assert_eq!(plain["HOME"], "/home/web");
+        assert_eq!(plain["LANG"], "C.UTF-8");
+        assert_eq!(plain["TZ"], "Europe/Berlin");
+        assert_eq!(plain["SOLOCRON_SLOT"], "2026-11-22T03:00:00Z");
+        assert_eq!(plain["SOLOCRON_FENCE"], "1795316400000000");
+
+        task.env = [
+            ("PATH", "/opt/bin"),
+            ("TZ", "UTC"),
+            ("LANG", "C"),
+            ("SOLOCRON_FENCE", "0"),
+            ("SOLOCRON_STORE", "redis://x"),
+        ]
+        .map(|(name, value)| Variable::plain(name, value))
+        .into();
+        let own = environment(&task, &identity(), Path::new("/home/web"), Some("de_DE".into()));
+        assert_eq!(own["PATH"], "/opt/bin");
+        assert_eq!(own["TZ"], "UTC");
+        assert_eq!(own["LANG"], "C");
+        assert_eq!(own["SOLOCRON_FENCE"], "1795316400000000");
+        assert_eq!(own["SOLOCRON_STORE"], "redis://x");
+        assert_eq!(own.len(), plain.len() + 1);
+    }
+
+    #[test]
+    fn the_language_of_the_daemon_is_passed_on() {
+        let all = environment(&shell("true"), &identity(), Path::new("/"), Some("de_DE".into()));
+        assert_eq!(all["LANG"], "de_DE");
+        let all = environment(&shell("true"), &identity(), Path::new("/"), Some("".into()));
+        assert_eq!(all["LANG"], "C.UTF-8");
+    }
+}

@@ -1,0 +1,60 @@
+//! What a run is told while it lives: how long its lease may be trusted, and
+//! whether somebody wants its end.
+
+use std::future::pending;
+
+use tokio::sync::watch;
+
+use crate::clock::BootInstant;
+
+/// How far the lease may be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Until then; the KILL goes out at that instant at the latest.
+    Until(BootInstant),
+    /// It is no longer ours.
+    Lost,
+}
+
+/// Why somebody wants the run to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stop {
+    /// The node drains: TERM, and KILL after the job's `kill_grace`.
+    Drain,
+    /// The node must go now: KILL.
+    Kill,
+    /// Somebody cancelled the run: TERM, and KILL after the job's `kill_grace`.
+    Cancel,
+}
+
+/// The two sources of orders. When a sender is gone, its last word stands: a
+/// lease that nobody renews simply runs out.
+#[derive(Debug, Clone)]
+pub struct Orders {
+    /// The lease.
+    pub trust: watch::Receiver<Trust>,
+    /// The wish for an end.
+    pub stop: watch::Receiver<Option<Stop>>,
+}
+
+impl Orders {
+    /// What is in force now.
+    pub(super) fn read(&mut self) -> (Trust, Option<Stop>) {
+        (*self.trust.borrow_and_update(), *self.stop.borrow_and_update())
+    }
+
+    /// Returns when one of them changed since it was read. May be dropped and
+    /// called again.
+    pub(super) async fn changed(&mut self) {
+        tokio::select! {
+            () = changed(&mut self.trust) => {}
+            () = changed(&mut self.stop) => {}
+        }
+    }
+}
+
+async fn changed<T>(source: &mut watch::Receiver<T>) {
+    if source.changed().await.is_err() {
+        pending::<()>().await;
+    }
+}

@@ -1,0 +1,143 @@
+//! All that the child needs between fork and exec, laid out before the fork.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use nix::sys::stat::Mode;
+
+use super::account::{Account, Credentials};
+use super::environment::{PATH, environment};
+use super::failure::NotStarted;
+use super::task::{Identity, Task};
+use crate::table::Work;
+
+/// The image of one command.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// The program as the job names it.
+    pub(super) program: Box<str>,
+    /// The files to try in turn, and the `PATH` that they come from, if it was
+    /// searched. A relative one is meant from the working directory.
+    pub(super) candidates: Vec<CString>,
+    pub(super) searched: Option<String>,
+    pub(super) argv: Vec<CString>,
+    pub(super) environment: Vec<CString>,
+    /// The working directories to try in turn.
+    pub(super) dirs: Vec<CString>,
+    pub(super) umask: Option<Mode>,
+    pub(super) change: Option<Credentials>,
+}
+
+impl Plan {
+    pub(super) fn new(
+        task: &Task,
+        identity: &Identity,
+        account: Account,
+        lang: Option<OsString>,
+    ) -> Result<Self, NotStarted> {
+        let all = environment(task, identity, &account.home, lang);
+        let words: Vec<&str> = match &task.work {
+            Work::Command(words) => words.iter().map(AsRef::as_ref).collect(),
+            Work::Shell(text) => vec!["/bin/sh", "-c", text],
+        };
+        let program = *words.first().ok_or(NotStarted::Empty)?;
+        if program.is_empty() {
+            return Err(NotStarted::Empty);
+        }
+        let argv = words.iter().map(|word| c_string(word.as_ref(), || "the command".to_owned()));
+
+        let path = all.get("PATH").map_or(PATH.as_ref(), OsString::as_os_str);
+        let (candidates, searched) = if program.contains('/') {
+            (vec![PathBuf::from(program)], None)
+        } else {
+            let found = std::env::split_paths(path).map(|dir| dir.join(program)).collect();
+            (found, Some(path.to_string_lossy().into_owned()))
+        };
+        let candidates =
+            candidates.iter().map(|path| c_string(path.as_ref(), || "the command".to_owned()));
+
+        let environment = all.iter().map(|(name, value)| {
+            let mut line = OsString::from(name);
+            line.push("=");
+            line.push(value);
+            c_string(&line, || format!("the variable {name:?}"))
+        });
+
+        let dirs = match &task.cwd {
+            Some(cwd) => vec![c_string(cwd.as_ref(), || "`cwd`".to_owned())?],
+            None => {
+                vec![c_string(account.home.as_ref(), || "the home".to_owned())?, c"/".to_owned()]
+            }
+        };
+        Ok(Self {
+            program: program.into(),
+            candidates: candidates.collect::<Result<_, _>>()?,
+            searched,
+            argv: argv.collect::<Result<_, _>>()?,
+            environment: environment.collect::<Result<_, _>>()?,
+            dirs,
+            umask: task.umask.map(Mode::from_bits_truncate),
+            change: account.change,
+        })
+    }
+
+    /// `path` as the command would see it.
+    pub(super) fn under_cwd(&self, path: &Path) -> PathBuf {
+        let dir = self.dirs.first().map_or(&b"/"[..], |dir| dir.to_bytes());
+        Path::new(OsStr::from_bytes(dir)).join(path)
+    }
+}
+
+fn c_string(text: &OsStr, what: impl FnOnce() -> String) -> Result<CString, NotStarted> {
+    CString::new(text.as_bytes()).map_err(|_| NotStarted::Nul(what().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::tests::{command, identity};
+    use crate::table::Variable;
+
+    fn plan(task: &Task) -> Result<Plan, NotStarted> {
+        Plan::new(task, &identity(), Account { home: "/home/web".into(), change: None }, None)
+    }
+
+    #[test]
+    fn a_bare_name_is_looked_for_in_the_jobs_own_path() {
+        let mut task = command(&["tool", "-x"]);
+        task.env = [Variable::plain("PATH", "/a:/b")].into();
+        let plan = plan(&task).unwrap();
+        assert_eq!(plan.candidates, [c"/a/tool".to_owned(), c"/b/tool".to_owned()]);
+        assert_eq!(plan.argv, [c"tool".to_owned(), c"-x".to_owned()]);
+        assert_eq!(plan.searched.as_deref(), Some("/a:/b"));
+    }
+
+    #[test]
+    fn a_path_is_taken_as_it_is_and_meant_from_the_working_directory() {
+        let mut task = command(&["./tool"]);
+        task.cwd = Some("/srv".into());
+        let plan = plan(&task).unwrap();
+        assert_eq!(plan.candidates, [c"./tool".to_owned()]);
+        assert_eq!(plan.under_cwd(Path::new("./tool")), Path::new("/srv/./tool"));
+        assert_eq!(plan.dirs, [c"/srv".to_owned()]);
+    }
+
+    #[test]
+    fn without_a_directory_it_starts_at_home_or_at_the_root() {
+        let plan = plan(&command(&["true"])).unwrap();
+        assert_eq!(plan.dirs, [c"/home/web".to_owned(), c"/".to_owned()]);
+    }
+
+    #[test]
+    fn what_no_program_can_be_given_is_refused() {
+        let mut task = command(&["true"]);
+        task.env = [Variable::plain("A", "x\0y")].into();
+        assert_eq!(
+            plan(&task).unwrap_err().to_string(),
+            "the variable \"A\" contains a NUL byte, which no program can be given"
+        );
+        assert_eq!(plan(&command(&[])).unwrap_err(), NotStarted::Empty);
+        assert_eq!(plan(&command(&[""])).unwrap_err(), NotStarted::Empty);
+    }
+}
