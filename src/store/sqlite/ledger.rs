@@ -135,6 +135,26 @@ macro_rules! select {
     };
 }
 
+/// One statement for each way into the history, so that each has its index. (The
+/// `+` keeps SQLite from taking the index by time for one job's few entries.)
+pub(super) const OF_JOB: &str = select!(
+    "WHERE cluster = ?1 AND job = ?2 AND +recorded_at >= ?3 AND (?4 IS NULL OR node = ?4)
+     ORDER BY number DESC LIMIT ?5"
+);
+pub(super) const OF_NODE: &str = select!(
+    "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND node = ?4
+     ORDER BY recorded_at DESC, id DESC LIMIT ?5"
+);
+pub(super) const OF_ALL: &str = select!(
+    "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND ?4 IS NULL
+     ORDER BY recorded_at DESC, id DESC LIMIT ?5"
+);
+
+pub(super) const OF_SLOT: &str = select!(
+    "WHERE cluster = ?1 AND job = ?2 AND slot <= ?3 AND (slot = ?3 OR slot_to >= ?3)
+     ORDER BY number"
+);
+
 /// An entry from its row.
 fn read(row: &Row<'_>) -> Result<Entry, Fault> {
     let (job, at): (String, i64) = (row.get(0)?, row.get(3)?);
@@ -174,30 +194,10 @@ pub(super) fn history(step: &mut Step<'_>, query: &Query) -> Result<Vec<Entry>, 
     let since = query.since.map_or(i64::MIN, ClusterTime::unix_micros);
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let node = query.node.as_ref().map(|node| node.as_str());
-    // One statement for each way in, so that each has its index.
     let (sql, of) = match (&query.job, node) {
-        (Some(job), _) => (
-            select!(
-                "WHERE cluster = ?1 AND job = ?2 AND recorded_at >= ?3
-                   AND (?4 IS NULL OR node = ?4)
-                 ORDER BY number DESC LIMIT ?5"
-            ),
-            Some(job.as_str()),
-        ),
-        (None, Some(_)) => (
-            select!(
-                "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND node = ?4
-                 ORDER BY recorded_at DESC, id DESC LIMIT ?5"
-            ),
-            None,
-        ),
-        (None, None) => (
-            select!(
-                "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND ?4 IS NULL
-                 ORDER BY recorded_at DESC, id DESC LIMIT ?5"
-            ),
-            None,
-        ),
+        (Some(job), _) => (OF_JOB, Some(job.as_str())),
+        (None, Some(_)) => (OF_NODE, None),
+        (None, None) => (OF_ALL, None),
     };
     let mut statement = step.tx.prepare_cached(sql)?;
     let mut rows = statement.query(params![step.cluster, of, since, node, limit])?;
@@ -211,10 +211,7 @@ pub(super) fn history(step: &mut Step<'_>, query: &Query) -> Result<Vec<Entry>, 
 pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault> {
     let record = records::find(step, slot)?.map(|record| record.shown(step.now));
     let of_slot = params![step.cluster, slot.job.as_str(), slot.at.unix_seconds()];
-    let mut statement = step.tx.prepare_cached(select!(
-        "WHERE cluster = ?1 AND job = ?2 AND slot <= ?3 AND (slot = ?3 OR slot_to >= ?3)
-         ORDER BY number"
-    ))?;
+    let mut statement = step.tx.prepare_cached(OF_SLOT)?;
     let mut rows = statement.query(of_slot)?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
@@ -232,17 +229,17 @@ pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault
     Ok(SlotStory { record, entries, tail })
 }
 
+pub(super) const RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM slots
+                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND keep_until > ?4)
+         OR EXISTS (SELECT 1 FROM ledger
+                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND run_id IS NOT NULL)";
+
 pub(super) fn recorded(
     step: &mut Step<'_>,
     job: &JobName,
     slots: &[SlotTime],
 ) -> Result<Vec<bool>, Fault> {
-    let mut statement = step.tx.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM slots
-                        WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND keep_until > ?4)
-             OR EXISTS (SELECT 1 FROM ledger
-                        WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND run_id IS NOT NULL)",
-    )?;
+    let mut statement = step.tx.prepare_cached(RECORDED)?;
     let mut found = Vec::with_capacity(slots.len());
     for at in slots {
         let of_slot =
