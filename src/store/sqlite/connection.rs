@@ -79,6 +79,7 @@ impl Link {
             "PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA trusted_schema = OFF;
+             PRAGMA cache_size = -16384;
              PRAGMA journal_size_limit = 16777216;",
         )?;
         if version(&db)? != VERSION || !kernel::boot_is_settled(&db, &kernel)? {

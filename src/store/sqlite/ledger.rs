@@ -39,17 +39,31 @@ pub(super) fn append(
     if let (Entry::Run(run), Some(tail)) = (entry, tail) {
         put_tail(step, job, run.outcome == Outcome::Succeeded, tail)?;
     }
-    step.tx
-        .prepare_cached("DELETE FROM ledger WHERE cluster = ?1 AND job = ?2 AND number <= ?3")?
-        .execute(params![step.cluster, job, number - i64::from(retention.per_job)])?;
-    step.tx
+    trim(step, job, number, retention)
+}
+
+/// Removes what a job has too much of, now that its newest entry is `number`: what
+/// is past its count, and some of what is past its time.
+fn trim(step: &Step<'_>, job: &str, number: i64, retention: Retention) -> Result<(), Fault> {
+    let surplus = number - i64::from(retention.per_job);
+    if surplus > 0 {
+        step.tx
+            .prepare_cached("DELETE FROM ledger WHERE cluster = ?1 AND job = ?2 AND number <= ?3")?
+            .execute(params![step.cluster, job, surplus])?;
+    }
+    let too_old = oldest(step, retention.keep);
+    let aged: Vec<i64> = step
+        .tx
         .prepare_cached(
-            "DELETE FROM ledger WHERE id IN
-                (SELECT id FROM (SELECT id, recorded_at FROM ledger
-                                 WHERE cluster = ?1 AND job = ?2 ORDER BY number LIMIT ?3)
-                 WHERE recorded_at < ?4)",
+            "SELECT id FROM (SELECT id, recorded_at FROM ledger
+                             WHERE cluster = ?1 AND job = ?2 ORDER BY number LIMIT ?3)
+             WHERE recorded_at < ?4",
         )?
-        .execute(params![step.cluster, job, AGED as i64, oldest(step, retention.keep)])?;
+        .query_map(params![step.cluster, job, AGED as i64, too_old], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in aged {
+        step.tx.prepare_cached("DELETE FROM ledger WHERE id = ?1")?.execute([id])?;
+    }
     Ok(())
 }
 
@@ -114,13 +128,22 @@ fn put_tail(step: &Step<'_>, job: &str, succeeded: bool, tail: &str) -> Result<(
             "INSERT INTO tails (entry, cluster, job, succeeded, tail) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![step.tx.last_insert_rowid(), step.cluster, job, succeeded, tail])?;
-    step.tx
+    let surplus: Option<i64> = step
+        .tx
         .prepare_cached(
-            "DELETE FROM tails WHERE entry IN
-                (SELECT entry FROM tails WHERE cluster = ?1 AND job = ?2 AND succeeded = ?3
-                 ORDER BY entry DESC LIMIT -1 OFFSET ?4)",
+            "SELECT entry FROM tails WHERE cluster = ?1 AND job = ?2 AND succeeded = ?3
+             ORDER BY entry DESC LIMIT 1 OFFSET ?4",
         )?
-        .execute(params![step.cluster, job, succeeded, TAILS_KEPT as i64])?;
+        .query_row(params![step.cluster, job, succeeded, TAILS_KEPT as i64], |row| row.get(0))
+        .optional()?;
+    if let Some(entry) = surplus {
+        step.tx
+            .prepare_cached(
+                "DELETE FROM tails
+                 WHERE cluster = ?1 AND job = ?2 AND succeeded = ?3 AND entry <= ?4",
+            )?
+            .execute(params![step.cluster, job, succeeded, entry])?;
+    }
     Ok(())
 }
 
