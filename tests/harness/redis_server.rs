@@ -1,6 +1,8 @@
 //! A real `redis-server` for a test: on a free port, in a folder of its own, and
 //! gone with the value, or with the test process however that ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -318,11 +320,15 @@ fn spawn(mut command: Command) -> io::Result<Child> {
 mod certificates {
     use std::path::Path;
 
-    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    };
 
-    fn authority() -> (String, Issuer<'static, KeyPair>) {
+    fn authority(name: &str) -> (String, Issuer<'static, KeyPair>) {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.distinguished_name.push(DnType::CommonName, name);
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         (pem, Issuer::new(params, key))
@@ -330,11 +336,12 @@ mod certificates {
 
     /// A root, a server's and a client's certificate below it, and a foreign root.
     pub(super) fn write(folder: &Path) {
-        let (ca, issuer) = authority();
+        let (ca, issuer) = authority("root");
         std::fs::write(folder.join("ca.pem"), ca).unwrap();
-        std::fs::write(folder.join("other-ca.pem"), authority().0).unwrap();
+        std::fs::write(folder.join("other-ca.pem"), authority("other root").0).unwrap();
         for (name, subject) in [("server", "127.0.0.1"), ("client", "cron.test")] {
-            let params = CertificateParams::new([subject.to_owned()]).unwrap();
+            let mut params = CertificateParams::new([subject.to_owned()]).unwrap();
+            params.distinguished_name.push(DnType::CommonName, name);
             let key = KeyPair::generate().unwrap();
             let certificate = params.signed_by(&key, &issuer).unwrap();
             std::fs::write(folder.join(format!("{name}.pem")), certificate.pem()).unwrap();

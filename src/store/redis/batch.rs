@@ -3,6 +3,7 @@
 
 use redis::{Cmd, Value};
 
+use crate::clock::ClusterTime;
 use crate::store::redis::link::{Link, Purpose};
 use crate::store::redis::reply;
 use crate::store::{Result, StoreError};
@@ -18,7 +19,8 @@ const CALL_BYTES: usize = 1 << 20;
 /// ... or so many items: some 20 ms of a server's time.
 const PIPELINE_ITEMS: usize = 4096;
 
-/// Calls a script for `items` and returns one reply for each, in order.
+/// Calls a script for `items`, which replies with the time and then something for
+/// each, in order.
 ///
 /// `call` makes one call for some of the items, which `weigh` so many bytes. When a
 /// pipeline gets no answer, its items and those behind it get that error; the whole
@@ -28,7 +30,7 @@ pub(super) async fn run<T, R>(
     items: &[T],
     call: impl Fn(&[T]) -> Cmd,
     weigh: impl Fn(&T) -> usize,
-    read: impl Fn(Value) -> Result<R>,
+    read: impl Fn(ClusterTime, Value) -> Result<R>,
 ) -> Result<Vec<Result<R>>> {
     let mut results = Vec::with_capacity(items.len());
     let mut rest = items;
@@ -86,12 +88,14 @@ fn split<'a, T>(items: &'a [T], weigh: &impl Fn(&T) -> usize) -> (&'a [T], usize
 fn spread<R>(
     reply: Result<Value>,
     size: usize,
-    read: &impl Fn(Value) -> Result<R>,
+    read: &impl Fn(ClusterTime, Value) -> Result<R>,
     results: &mut Vec<Result<R>>,
 ) {
     let end = results.len() + size;
-    match reply.and_then(reply::list) {
-        Ok(values) if values.len() == size => results.extend(values.into_iter().map(read)),
+    match reply.and_then(reply::list).and_then(reply::timed) {
+        Ok((now, values)) if values.len() == size => {
+            results.extend(values.map(|value| read(now, value)));
+        }
         Ok(_) => results.resize_with(end, || Err(reply::corrupt("one answer for each item"))),
         Err(error) => results.resize_with(end, || Err(error.clone())),
     }

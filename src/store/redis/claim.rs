@@ -6,11 +6,12 @@ use std::time::Duration;
 use redis::{Cmd, Value};
 
 use crate::claim::{Claim, Claimant, Fence, Grant, Refusal, Verdict};
+use crate::clock::ClusterTime;
 use crate::store::redis::keys::{Keys, cursor_field};
 use crate::store::redis::link::Link;
-use crate::store::redis::record::{Record, Standing, word};
+use crate::store::redis::record::{Record, Told, word};
 use crate::store::redis::{batch, reply, scripts};
-use crate::store::{CursorKey, Ownership, Renewal, Result};
+use crate::store::{Ownership, Renewal, Result};
 
 /// What one claim adds to a request, about.
 const BYTES: usize = 200;
@@ -30,55 +31,55 @@ pub(super) async fn claim(
 }
 
 fn call_of(keys: &Keys, claimant: &Claimant, claims: &[Claim]) -> Cmd {
-    // Slots of one schedule share a cursor; it is read once.
-    let mut numbers = HashMap::with_capacity(claims.len());
-    let mut fields = Vec::new();
-    let mut cursor_of = Vec::with_capacity(claims.len());
+    // Slots that are due together have the same terms; they are sent once.
+    let mut numbers = HashMap::new();
+    let mut terms = Vec::new();
+    let mut terms_of = Vec::with_capacity(claims.len());
     for claim in claims {
-        let number = *numbers.entry((&claim.slot.job, claim.digest)).or_insert_with(|| {
-            let cursor = CursorKey { job: claim.slot.job.clone(), digest: claim.digest };
-            fields.push(cursor_field(&cursor));
-            fields.len()
-        });
-        cursor_of.push(number);
+        let ttl = millis(claim.ttl);
+        let term = [
+            ttl.cast_signed(),
+            (ttl + millis(claim.keep_record)).cast_signed(),
+            claim.start_by.unix_micros(),
+            claim.slot.at.unix_seconds(),
+            i64::from(claim.advance),
+        ];
+        terms_of.push(*numbers.entry(term).or_insert_with(|| {
+            terms.push(term);
+            terms.len()
+        }));
     }
 
-    let mut call = scripts::CLAIM.call(&[&keys.open(), &keys.cursors(), &keys.fence()]);
+    let mut call = scripts::CLAIM.call_with(3 + claims.len());
+    call.arg(keys.open()).arg(keys.cursors()).arg(keys.fence());
+    for claim in claims {
+        call.arg(keys.slot(&claim.slot));
+    }
     call.arg(keys.locks())
         .arg(keys.slots())
         .arg(claimant.node.as_str())
         .arg(micros(claimant.max_early))
-        .arg(fields.len())
-        .arg(fields);
-    for (claim, cursor) in claims.iter().zip(cursor_of) {
-        let ttl = millis(claim.ttl);
-        call.arg(claim.slot.to_string())
-            .arg(claim.token.to_string())
-            .arg(ttl)
-            .arg(ttl + millis(claim.keep_record))
-            .arg(claim.start_by.unix_micros())
-            .arg(claim.slot.at.unix_seconds())
-            .arg(cursor)
-            .arg(u8::from(claim.advance));
+        .arg(terms.len());
+    for term in terms {
+        call.arg(&term);
+    }
+    for (claim, term) in claims.iter().zip(terms_of) {
+        call.arg(claim.token.to_string())
+            .arg(cursor_field(&claim.slot.job, claim.digest))
+            .arg(term);
     }
     call
 }
 
-fn verdict(value: Value) -> Result<Verdict> {
+fn verdict(now: ClusterTime, value: Value) -> Result<Verdict> {
     let line = reply::item(value)?;
     if let Some(rest) = line.strip_prefix("won ") {
         let mut words = rest.split(' ');
-        let grant = match (word(&mut words), word(&mut words)) {
-            (Some(fence), Some(attempt)) => Grant { fence: Fence::new(fence), attempt },
-            _ => return Err(reply::corrupt("a grant")),
-        };
-        return Ok(Verdict::Won(grant));
-    }
-    if let Some(rest) = line.strip_prefix("held ") {
-        let (record, remaining) = reply::held(rest)?;
-        return match record.standing {
-            Standing::Running => Ok(Verdict::Held(record.holder(remaining))),
-            _ => Err(reply::corrupt("a holder")),
+        return match (word(&mut words), word(&mut words)) {
+            (Some(fence), Some(attempt)) => {
+                Ok(Verdict::Won(Grant { fence: Fence::new(fence), attempt }))
+            }
+            _ => Err(reply::corrupt("a grant")),
         };
     }
     if let Some(why) = line.strip_prefix("refused ") {
@@ -90,8 +91,11 @@ fn verdict(value: Value) -> Result<Verdict> {
             _ => Err(reply::corrupt("a refusal")),
         };
     }
-    let settled = Record::read(&line)?.settled();
-    settled.map(Verdict::Done).ok_or_else(|| reply::corrupt("a settled slot"))
+    match Record::read(&line)?.told(now) {
+        Told::Held(holder) => Ok(Verdict::Held(holder)),
+        Told::Settled(settled) => Ok(Verdict::Done(settled)),
+        Told::Free => Err(reply::corrupt("a verdict")),
+    }
 }
 
 pub(super) async fn renew(

@@ -26,11 +26,11 @@ pub(super) async fn open(
         let mut call = scripts::OPEN_CURSORS.call(&[&keys.cursors()]);
         call.arg(start.unix_seconds()).arg(millis(keep));
         for cursor in some {
-            call.arg(cursor_field(cursor));
+            call.arg(cursor_field(&cursor.job, cursor.digest));
         }
         call
     };
-    let read = |value| reply::integer(value).map(SlotTime::from_unix_seconds);
+    let read = |_now, value| reply::integer(value).map(SlotTime::from_unix_seconds);
     batch::all(batch::run(link, cursors, call, |_| BYTES, read).await?)
 }
 
@@ -44,7 +44,7 @@ pub(super) async fn record_missed(
         let mut call = scripts::RECORD_MISSED.call(&[&keys.cursors(), &keys.ledgers()]);
         call.arg(keys.ledger_prefix());
         for report in some {
-            call.arg(cursor_field(&report.cursor))
+            call.arg(cursor_field(&report.cursor.job, report.cursor.digest))
                 .arg(report.expected.unix_seconds())
                 .arg(report.upto.unix_seconds())
                 .arg(report.closes_at.unix_micros())

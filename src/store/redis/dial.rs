@@ -4,6 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -21,8 +22,21 @@ use crate::store::redis::options::{Address, Options, Pem, TlsOptions};
 use crate::store::redis::scripts::Script;
 use crate::store::redis::{inspect, trouble};
 
-/// What moves the bytes of a connection; it ends when the connection does.
-pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What moves the bytes of a connection; it ends when the connection does, and may
+/// be asked again after that.
+pub(super) struct Driver(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Future for Driver {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if let Some(driver) = &mut self.0 {
+            std::task::ready!(driver.as_mut().poll(context));
+            self.0 = None;
+        }
+        Poll::Ready(())
+    }
+}
 
 /// Why there is no connection.
 #[derive(Debug)]
@@ -54,7 +68,7 @@ pub(super) async fn dial(options: &Options) -> Result<(MultiplexedConnection, Dr
         MultiplexedConnection::new_with_config(&anonymous, stream, config)
             .await
             .map_err(|error| passing(trouble::of_connection(&error)))?;
-    let mut driver: Driver = Box::pin(driver);
+    let mut driver = Driver(Some(Box::pin(driver)));
     greet(&mut connection, &mut driver, options).await?;
     Ok((connection, driver))
 }

@@ -19,7 +19,7 @@
 use crate::name::{ClusterName, JobName};
 use crate::outcome::Outcome;
 use crate::slot::Slot;
-use crate::store::CursorKey;
+use crate::table::ScheduleDigest;
 
 /// The one bucket of a single server. Where there are several, a job's follows from
 /// its name, and what belongs to no job is in this one.
@@ -48,10 +48,6 @@ impl Keys {
     /// What the name of a slot follows in the key of its record.
     pub(super) fn slots(&self) -> String {
         self.key("slot:")
-    }
-
-    pub(super) fn lock(&self, slot: &Slot) -> String {
-        format!("{}{slot}", self.locks())
     }
 
     pub(super) fn slot(&self, slot: &Slot) -> String {
@@ -106,8 +102,8 @@ pub(super) fn tail_list(outcome: Outcome) -> &'static str {
 }
 
 /// The name of a cursor in the hash of cursors.
-pub(super) fn cursor_field(cursor: &CursorKey) -> String {
-    format!("{}#{}", cursor.job, cursor.digest)
+pub(super) fn cursor_field(job: &JobName, digest: ScheduleDigest) -> String {
+    format!("{job}#{digest}")
 }
 
 #[cfg(test)]
@@ -117,8 +113,8 @@ mod tests {
     #[test]
     fn a_key_begins_with_the_cluster_and_carries_the_hash_tag() {
         let keys = Keys::new(&ClusterName::new("prod").unwrap(), 0);
-        let slot = "backup@2026-11-22T03:00:00Z".parse().unwrap();
-        assert_eq!(keys.lock(&slot), "prod:{prod.0}:lock:backup@2026-11-22T03:00:00Z");
+        let slot: Slot = "backup@2026-11-22T03:00:00Z".parse().unwrap();
+        assert_eq!(keys.slot(&slot), "prod:{prod.0}:slot:backup@2026-11-22T03:00:00Z");
         assert_eq!(keys.fence(), "prod:{prod.0}:fence");
         assert_eq!(
             keys.tails(&slot.job, tail_list(Outcome::TimedOut)),

@@ -1,7 +1,6 @@
 //! Reading the ledger, and keeping it small.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use redis::{Cmd, Value};
 
@@ -174,9 +173,7 @@ pub(super) async fn recorded(
 pub(super) async fn story(link: &Link, keys: &Keys, slot: &Slot) -> Result<SlotStory> {
     let mut get = redis::cmd("GET");
     get.arg(keys.slot(slot));
-    let mut left = redis::cmd("PTTL");
-    left.arg(keys.lock(slot));
-    let mut commands = vec![get, left];
+    let mut commands = vec![redis::cmd("TIME"), get];
     for list in TAIL_LISTS {
         let mut range = redis::cmd("LRANGE");
         range.arg(keys.tails(&slot.job, list)).arg(0).arg(-1);
@@ -184,10 +181,9 @@ pub(super) async fn story(link: &Link, keys: &Keys, slot: &Slot) -> Result<SlotS
     }
     let mut replies = link.send(Purpose::Read, commands).await?.into_iter();
     let mut next = || replies.next().unwrap_or_else(|| Err(reply::corrupt("all answers")));
-    let record = reply::optional_text(next()?)?;
-    let left = u64::try_from(reply::integer(next()?)?).unwrap_or(0);
-    let record = match record {
-        Some(line) => Some(Record::read(&line)?.shown(Duration::from_millis(left))),
+    let now = reply::time(next()?)?;
+    let record = match reply::optional_text(next()?)? {
+        Some(line) => Some(Record::read(&line)?.shown(now)),
         None => None,
     };
     let mut tails = reply::texts(next()?)?;

@@ -1,10 +1,10 @@
-//! A slot's record as text: `STATE TOKEN FENCE ATTEMPT NODE CLAIMED_AT GIVERS`.
+//! A slot's record as text: `STATE TOKEN FENCE ATTEMPT NODE CLAIMED_AT GIVERS`,
+//! with `running LAPSES` as the state of one that is held.
 //!
 //! Written and read by the scripts (`scripts/prelude.lua` explains it), only read
-//! here. `running 0193… 1795316400000123 1 web-1 1795316400000123`
+//! here. `running 1795316430002 0193… 1795316400000123 1 web-1 1795316400000123`
 
 use std::str::FromStr;
-use std::time::Duration;
 
 use crate::claim::{Fence, Holder, Settled, Token};
 use crate::clock::ClusterTime;
@@ -15,9 +15,18 @@ use crate::store::{Result, SlotRecord, SlotState, StoreError};
 /// Where the slot of a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Standing {
-    Running,
+    /// Held until this instant, unless it is renewed.
+    Running(ClusterTime),
     HandedOver,
     Settled(Outcome),
+}
+
+/// What others are told of a slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Told {
+    Held(Holder),
+    Settled(Settled),
+    Free,
 }
 
 /// A record, read.
@@ -40,7 +49,7 @@ impl Record {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let standing = match words.next()? {
-            "running" => Standing::Running,
+            "running" => Standing::Running(ClusterTime::from_unix_millis(word(&mut words)?)),
             "handed_over" => Standing::HandedOver,
             other => Standing::Settled(other.parse().ok()?),
         };
@@ -54,24 +63,24 @@ impl Record {
         })
     }
 
-    pub(super) fn holder(self, remaining: Duration) -> Holder {
-        Holder { node: self.node, token: self.token, remaining }
-    }
-
-    /// As the record of a settled slot, where it is one.
-    pub(super) fn settled(self) -> Option<Settled> {
-        match self.standing {
-            Standing::Settled(outcome) => {
-                Some(Settled { node: self.node, token: self.token, outcome })
+    /// What somebody who asked at `now` and is not the owner is told.
+    pub(super) fn told(self, now: ClusterTime) -> Told {
+        let Self { node, token, standing, .. } = self;
+        match standing {
+            Standing::Running(lapses_at) => {
+                Told::Held(Holder { node, token, remaining: lapses_at.since(now) })
             }
-            Standing::Running | Standing::HandedOver => None,
+            Standing::HandedOver => Told::Free,
+            Standing::Settled(outcome) => Told::Settled(Settled { node, token, outcome }),
         }
     }
 
-    pub(super) fn shown(self, remaining: Duration) -> SlotRecord {
+    pub(super) fn shown(self, now: ClusterTime) -> SlotRecord {
         SlotRecord {
             state: match self.standing {
-                Standing::Running => SlotState::Running { remaining },
+                Standing::Running(lapses_at) => {
+                    SlotState::Running { remaining: lapses_at.since(now) }
+                }
                 Standing::HandedOver => SlotState::HandedOver,
                 Standing::Settled(outcome) => SlotState::Settled(outcome),
             },
@@ -91,35 +100,49 @@ pub(super) fn word<'a, T: FromStr>(words: &mut impl Iterator<Item = &'a str>) ->
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const TOKEN: &str = "0193f7a1-7b1c-7000-8000-0123456789ab";
 
     #[test]
     fn a_record_is_read_with_and_without_givers() {
-        let plain = format!("running {TOKEN} 1795316400000123 2 web-1 1795316400000100");
+        let plain =
+            format!("running 1795316430000 {TOKEN} 1795316400000123 2 web-1 1795316400000100");
         let record = Record::read(&plain).unwrap();
-        assert_eq!(record.standing, Standing::Running);
         assert_eq!(record.token.to_string(), TOKEN);
-        let shown = record.clone().shown(Duration::from_secs(3));
+        let shown = record.clone().shown(ClusterTime::from_unix_millis(1_795_316_427_000));
         assert_eq!((shown.fence.get(), shown.attempt), (1_795_316_400_000_123, 2));
         assert_eq!(shown.claimed_at.unix_micros(), 1_795_316_400_000_100);
+        assert_eq!(shown.state, SlotState::Running { remaining: Duration::from_secs(3) });
         assert_eq!(Record::read(&format!("{plain} {TOKEN} {TOKEN}")).unwrap(), record);
     }
 
     #[test]
-    fn a_settled_record_tells_its_outcome_and_the_others_none() {
-        let line = |word| format!("{word} {TOKEN} 5 1 web-1 7");
+    fn a_lapsed_record_has_nothing_remaining() {
+        let record = Record::read(&format!("running 5 {TOKEN} 5 1 web-1 7")).unwrap();
+        let Told::Held(holder) = record.told(ClusterTime::from_unix_millis(6)) else {
+            panic!("it is held");
+        };
+        assert_eq!(holder.remaining, Duration::ZERO);
+    }
+
+    #[test]
+    fn a_settled_record_tells_its_outcome() {
         for &outcome in Outcome::ALL {
-            let settled = Record::read(&line(outcome.as_str())).unwrap().settled();
-            let expected = (outcome != Outcome::HandedOver).then_some(outcome);
-            assert_eq!(settled.map(|s| s.outcome), expected);
+            let record = Record::read(&format!("{outcome} {TOKEN} 5 1 web-1 7")).unwrap();
+            match record.told(ClusterTime::from_unix_millis(0)) {
+                Told::Settled(settled) => assert_eq!(settled.outcome, outcome),
+                other => assert_eq!((other, outcome), (Told::Free, Outcome::HandedOver)),
+            }
         }
     }
 
     #[test]
     fn what_is_no_record_is_corrupt() {
-        for bad in ["", "running", "walking x 1 1 web-1 1", &format!("running {TOKEN} 1 1 -x 1")] {
+        for bad in ["", "running", "walking x 1 1 web-1 1", &format!("running 1 {TOKEN} 1 1 -x 1")]
+        {
             assert!(matches!(Record::read(bad), Err(StoreError::Corrupt(_))), "{bad}");
         }
     }

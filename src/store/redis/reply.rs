@@ -1,11 +1,9 @@
 //! Replies, taken apart; one of an unexpected shape is [`StoreError::Corrupt`].
 
-use std::time::Duration;
-
 use redis::Value;
 
 use crate::clock::ClusterTime;
-use crate::store::redis::record::{Record, Standing};
+use crate::store::redis::record::{Record, Told};
 use crate::store::redis::trouble;
 use crate::store::{Ownership, Result, StoreError};
 
@@ -43,6 +41,15 @@ pub(super) fn texts(value: Value) -> Result<Vec<String>> {
     list(value)?.into_iter().map(text).collect()
 }
 
+/// The time in front of a script's other replies.
+pub(super) fn timed(
+    values: Vec<Value>,
+) -> Result<(ClusterTime, impl ExactSizeIterator<Item = Value>)> {
+    let mut values = values.into_iter();
+    let now = integer(values.next().ok_or_else(|| corrupt("a time"))?)?;
+    Ok((ClusterTime::from_unix_micros(now), values))
+}
+
 /// Texts two by two.
 pub(super) fn pairs(value: Value) -> Result<Vec<(String, String)>> {
     let mut texts = texts(value)?.into_iter();
@@ -77,7 +84,7 @@ pub(super) fn item(value: Value) -> Result<String> {
 }
 
 /// `yes` or `no`.
-pub(super) fn did(value: Value) -> Result<bool> {
+pub(super) fn did(_now: ClusterTime, value: Value) -> Result<bool> {
     match item(value)?.as_str() {
         "yes" => Ok(true),
         "no" => Ok(false),
@@ -85,28 +92,16 @@ pub(super) fn did(value: Value) -> Result<bool> {
     }
 }
 
-/// The rest of a `held REMAINING RECORD`.
-pub(super) fn held(rest: &str) -> Result<(Record, Duration)> {
-    let (remaining, record) = rest.split_once(' ').ok_or_else(|| corrupt("a holder"))?;
-    let remaining = remaining.parse().map_err(|_| corrupt("a time to live"))?;
-    Ok((Record::read(record)?, Duration::from_millis(remaining)))
-}
-
-/// What somebody who asked by token is told.
-pub(super) fn ownership(value: Value) -> Result<Ownership> {
+/// What somebody who asked by token at `now` is told.
+pub(super) fn ownership(now: ClusterTime, value: Value) -> Result<Ownership> {
     let line = item(value)?;
     match line.as_str() {
-        "ours" => return Ok(Ownership::Ours),
-        "forgotten" => return Ok(Ownership::Forgotten),
-        _ => {}
+        "ours" => Ok(Ownership::Ours),
+        "forgotten" => Ok(Ownership::Forgotten),
+        record => Ok(match Record::read(record)?.told(now) {
+            Told::Held(holder) => Ownership::HeldBy(holder),
+            Told::Settled(settled) => Ownership::SettledAs(settled),
+            Told::Free => Ownership::Forgotten,
+        }),
     }
-    if let Some(rest) = line.strip_prefix("held ") {
-        let (record, remaining) = held(rest)?;
-        return match record.standing {
-            Standing::Running => Ok(Ownership::HeldBy(record.holder(remaining))),
-            _ => Err(corrupt("a holder")),
-        };
-    }
-    let settled = Record::read(&line)?.settled();
-    settled.map(Ownership::SettledAs).ok_or_else(|| corrupt("a settled slot"))
 }

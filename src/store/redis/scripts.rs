@@ -45,11 +45,17 @@ scripts! {
 impl Script {
     /// A call with these keys; the arguments are added to it.
     pub(super) fn call(&self, keys: &[&str]) -> Cmd {
-        let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(self.hash.as_str()).arg(keys.len());
+        let mut cmd = self.call_with(keys.len());
         for key in keys {
             cmd.arg(key);
         }
+        cmd
+    }
+
+    /// A call with so many keys; they and the arguments are added to it.
+    pub(super) fn call_with(&self, keys: usize) -> Cmd {
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(self.hash.as_str()).arg(keys);
         cmd
     }
 

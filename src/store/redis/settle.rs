@@ -116,7 +116,7 @@ fn lapsed_of(name: &str, record: &str) -> Result<Lapsed> {
     let slot = name.parse().map_err(|_| reply::corrupt("the name of a slot"))?;
     let record = Record::read(record)?;
     let state = match record.standing {
-        Standing::Running => LapsedState::Lost,
+        Standing::Running(_) => LapsedState::Lost,
         Standing::HandedOver => LapsedState::HandedOver,
         Standing::Settled(_) => return Err(reply::corrupt("an open slot")),
     };

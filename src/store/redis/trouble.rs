@@ -96,11 +96,8 @@ pub(super) fn is_noscript(error: &ServerError) -> bool {
 pub(super) fn of_connection(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::Parse => "what answers there does not speak the Redis protocol".to_owned(),
-        ErrorKind::Io => match std::error::Error::source(error) {
-            Some(cause) => of_io(cause.downcast_ref(), &cause.to_string()),
-            None => "the connection was closed".to_owned(),
-        },
-        _ => error.to_string(),
+        _ if error.is_connection_dropped() => CLOSED.to_owned(),
+        _ => with_alert(error.to_string()),
     }
 }
 
@@ -112,10 +109,20 @@ pub(super) fn of_io(error: Option<&std::io::Error>, text: &str) -> String {
         Some(Io::NotFound) => "there is no such socket".to_owned(),
         Some(Io::PermissionDenied) => "this user may not open that socket".to_owned(),
         Some(Io::UnexpectedEof | Io::BrokenPipe | Io::ConnectionReset | Io::ConnectionAborted) => {
-            "the connection was closed".to_owned()
+            CLOSED.to_owned()
         }
-        _ => text.to_owned(),
+        _ => with_alert(text.to_owned()),
     }
+}
+
+const CLOSED: &str = "the connection was closed";
+
+/// Says what an alert of the other side's TLS most often means.
+fn with_alert(text: String) -> String {
+    if text.contains("received fatal alert") {
+        return format!("the server refuses our TLS certificate, or wants one ({text})");
+    }
+    text
 }
 
 #[cfg(test)]

@@ -10,6 +10,12 @@ use solocron::store::redis::{Address, Options, RedisStore};
 use crate::contract::Fixture;
 use crate::harness::redis_server::RedisServer;
 
+mod access;
+mod impostors;
+mod keyspace;
+mod outages;
+mod speed;
+
 contract!(crate::redis::RedisFixture);
 
 pub(crate) struct RedisFixture(RedisServer);
@@ -39,4 +45,9 @@ pub(crate) fn options_for(port: u16) -> Options {
         node: None,
         timeout: Duration::from_secs(5),
     }
+}
+
+/// The full name of one of the cluster's keys.
+pub(crate) fn key(rest: &str) -> String {
+    format!("prod:{{prod.0}}:{rest}")
 }

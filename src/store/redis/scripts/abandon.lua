@@ -1,4 +1,5 @@
--- Settles slots whose holder was lost. One reply for each: yes | no | error TEXT
+-- Settles slots whose holder was lost. One reply for each, behind the time (us):
+--   yes | no | error TEXT
 --
 -- KEYS  open, ledgers
 -- ARGV  prefix of locks, of records, of ledgers, settling node,
@@ -9,23 +10,21 @@ local locks, slots, ledger, by = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 call('ZCARD', open)
 call('ZCARD', ledgers)
 
--- Whether the lock is gone; one without an end is somebody's.
-local function lapsed(lock)
-  local left = call('PTTL', lock)
-  return left == -2 or left == 0
+-- Whether the holder's lock is gone. A key of somebody else is none.
+local function lapsed(lock, token)
+  if pcall('GET', lock) ~= token then
+    return true
+  end
+  return call('PTTL', lock) == 0
 end
 
-local replies = {}
+local replies = { digits(now) }
 for at = 5, #ARGV, 7 do
   local name, token = ARGV[at], ARGV[at + 3]
   local record = pcall('GET', slots .. name)
   local reply = 'no'
-  if
-    type(record) == 'string'
-    and sub(record, 1, 44) == 'running ' .. token
-    and lapsed(locks .. name)
-  then
-    local fence, attempt, node, claimed = match(record, '^(%d+) (%d+) (%S+) (%d+)', 46)
+  if is_held(record, token) and lapsed(locks .. name, token) then
+    local fence, attempt, node, claimed = match(record, '^(%d+) (%d+) (%S+) (%d+)', 60)
     -- OUTCOME SLOT NODE RUN ATTEMPT FENCE STARTED DURATION DELAY EXIT SIGNAL ERROR
     local line = table.concat({
       'abandoned', ARGV[at + 2], node, token, attempt, fence, claimed, digits(now - claimed), '0', '-', '-',
@@ -36,7 +35,7 @@ for at = 5, #ARGV, 7 do
     if refused then
       reply = refused
     else
-      call('SET', slots .. name, 'abandoned' .. sub(record, 8), 'PX', ARGV[at + 4])
+      call('SET', slots .. name, 'abandoned' .. sub(record, 22), 'PX', ARGV[at + 4])
       unlock(locks .. name, token)
       call('ZREM', open, name)
       reply = 'yes'

@@ -1,110 +1,142 @@
--- Claims slots. One reply for each:
---   won FENCE ATTEMPT | held REMAINING RECORD | RECORD (settled)
---   refused WHY | error TEXT
+-- Claims slots. One reply for each, behind the time (us):
+--   won FENCE ATTEMPT | RECORD (running or settled) | refused WHY | error TEXT
 --
--- KEYS  open, cursors, fence
--- ARGV  prefix of locks, prefix of records, node, max_early (us),
---       number of cursors, their fields,
---       then for each slot: name, token, ttl (ms), life of the record (ms),
---       end of the start window (us), slot (s), number of its cursor, advance (0|1)
-local open, cursors, fences = KEYS[1], KEYS[2], KEYS[3]
-local locks, slots, node, max_early = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+-- KEYS  open, cursors, fence, then the record of each slot
+-- ARGV  prefix of locks, prefix of records, node, max_early (us), number of terms,
+--       then the terms: ttl (ms), life of the record (ms), end of the start window
+--       (us), slot (s), advance (0|1),
+--       then for each slot: token, field of its cursor, number of its terms
 local GIVERS_KEPT = 32
-local fields = {}
+local KEYS, ARGV = KEYS, ARGV
+local open, cursors, fences = KEYS[1], KEYS[2], KEYS[3]
+local locks, name_at, max_early = ARGV[1], #ARGV[2] + 1, tonumber(ARGV[4])
+
+-- Slots that are due together have the same terms; they are read once.
+local terms = {}
+local first = 6
 for i = 1, tonumber(ARGV[5]) do
-  fields[i] = ARGV[5 + i]
+  local ttl, life = ARGV[first], ARGV[first + 1]
+  local start_by, slot = tonumber(ARGV[first + 2]), tonumber(ARGV[first + 3])
+  local lapses, listed = lapse(ttl)
+  terms[tostring(i)] = {
+    ttl = ttl,
+    life = life,
+    listed = listed,
+    running = 'running ' .. lapses .. ' ',
+    slot = slot,
+    advance = ARGV[first + 4] == '1',
+    refused = (now > start_by and 'refused late')
+      or (now + max_early < slot * 1000000 and 'refused early')
+      or nil,
+  }
+  first = first + 5
 end
-local first = 6 + #fields
 
 -- Whatever stands in the way of the shared keys fails here, before any write.
 call('ZCARD', open)
 local fence = tonumber(call('GET', fences) or 0) or 0
+local count = #KEYS - 3
+local records = call('MGET', unpack(KEYS, 4))
+
+-- Only a first claim is held against its cursor.
+local fields, number_of = {}, {}
+for i = 1, count do
+  if not records[i] then
+    local field = ARGV[first + (i - 1) * 3 + 1]
+    if not number_of[field] then
+      fields[#fields + 1] = field
+      number_of[field] = #fields
+    end
+  end
+end
 local reached, keeps = {}, {}
-for i, cursor in ipairs(call('HMGET', cursors, unpack(fields))) do
-  reached[i], keeps[i] = read_cursor(cursor)
+if #fields > 0 then
+  for i, cursor in ipairs(call('HMGET', cursors, unpack(fields))) do
+    reached[i], keeps[i] = read_cursor(cursor)
+  end
 end
 
-local names = {}
-for at = first, #ARGV, 8 do
-  names[#names + 1] = ARGV[at]
-end
-local records = values_of(slots, names)
-
-local stamp = ' ' .. node .. ' ' .. digits(now)
+local stamp = ' ' .. ARGV[3] .. ' ' .. digits(now)
 local written, opened, moved = {}, {}, {}
 local longest, drawn = 0, false
 
-local function hold(name, ttl, life)
-  opened[#opened + 1] = lapse(ttl)
+local function hold(name, term)
+  opened[#opened + 1] = term.listed
   opened[#opened + 1] = name
-  longest = max(longest, tonumber(life))
+  longest = max(longest, tonumber(term.life))
 end
 
 -- A new run of a slot that nobody holds.
-local function take(name, token, ttl, life, attempt, givers, only_if_new)
+local function take(key, token, term, attempt, givers, only_if_new)
+  local name = sub(key, name_at)
   local lock = locks .. name
-  local set = pcall('SET', lock, token, 'NX', 'PX', ttl)
+  local set = pcall('SET', lock, token, 'NX', 'PX', term.ttl)
   if not set then
     return 'error a key that solocron did not write stands at ' .. lock
   end
-  local refused = refusal(set)
-  if refused then
-    return refused
+  if set.err then
+    return 'error ' .. set.err
   end
   fence = max(fence + 1, now)
   local number = digits(fence)
-  local record = 'running ' .. token .. ' ' .. number .. ' ' .. attempt .. stamp .. givers
+  local record = term.running .. token .. ' ' .. number .. ' ' .. attempt .. stamp .. givers
   if only_if_new then
-    set = call('SET', slots .. name, record, 'NX', 'PX', life)
+    set = call('SET', key, record, 'NX', 'PX', term.life)
   else
-    set = call('SET', slots .. name, record, 'PX', life)
+    set = call('SET', key, record, 'PX', term.life)
   end
   if not set then
     call('DEL', lock)
-    return 'error a key that solocron did not write stands at ' .. slots .. name
+    return 'error a key that solocron did not write stands at ' .. key
   end
   drawn = true
-  written[name] = record
-  hold(name, ttl, life)
-  return 'won ' .. number .. ' ' .. attempt
+  written[key] = record
+  hold(name, term)
+  return 'won ' .. number .. ' ' .. attempt, true
 end
 
-local function advance(cursor, at)
-  local from = moved[cursor] or reached[cursor]
+-- The same claim again: the lease is prolonged, and lives again if it lapsed.
+local function take_again(key, token, term, record)
+  local name = sub(key, name_at)
+  local refused = refusal(pcall('SET', locks .. name, token, 'PX', term.ttl))
+  if refused then
+    return refused
+  end
+  record = term.running .. sub(record, 23)
+  call('SET', key, record, 'PX', term.life)
+  written[key] = record
+  hold(name, term)
+  return 'won ' .. match(record, '^%d+ %d+', 60), true
+end
+
+local function advance(field, at)
+  local number = number_of[field]
+  local from = number and (moved[number] or reached[number])
   if from and from < at then
-    moved[cursor] = at
+    moved[number] = at
   end
 end
 
-local replies = {}
-for i = 1, #names do
-  local at = first + (i - 1) * 8
-  local name, token, ttl, life = names[i], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local record = written[name] or records[i]
-  local reply
+local replies = { digits(now) }
+for i = 1, count do
+  local at = first + (i - 1) * 3
+  local key, token = KEYS[i + 3], ARGV[at]
+  local record = written[key] or records[i]
+  local term = terms[ARGV[at + 2]]
+  local reply, won = record, false
   if not record then
-    local cursor = reached[tonumber(ARGV[at + 6])]
-    local slot = tonumber(ARGV[at + 5])
-    if cursor and cursor >= slot then
+    local cursor = reached[number_of[ARGV[at + 1]]]
+    if cursor and cursor >= term.slot then
       reply = 'refused past'
-    elseif now > tonumber(ARGV[at + 4]) then
-      reply = 'refused late'
-    elseif now + max_early < slot * 1000000 then
-      reply = 'refused early'
     else
-      reply = take(name, token, ttl, life, '1', '', true)
+      reply = term.refused
+      if not reply then
+        reply, won = take(key, token, term, '1', '', true)
+      end
     end
   elseif sub(record, 1, 8) == 'running ' then
-    if sub(record, 9, 44) == token then
-      local set = pcall('SET', locks .. name, token, 'PX', ttl)
-      reply = refusal(set)
-      if not reply then
-        call('PEXPIRE', slots .. name, life)
-        hold(name, ttl, life)
-        reply = 'won ' .. match(record, '^%d+ %d+', 46)
-      end
-    else
-      reply = standing(record, locks .. name)
+    if sub(record, 23, 58) == token then
+      reply, won = take_again(key, token, term, record)
     end
   elseif sub(record, 1, 12) == 'handed_over ' then
     if string.find(record, token, 13, true) then
@@ -112,15 +144,13 @@ for i = 1, #names do
     else
       local attempt, givers = match(record, '^%d+ (%d+) %S+ %d+(.*)$', 50)
       givers = sub(givers .. ' ' .. sub(record, 13, 48), -GIVERS_KEPT * 37)
-      reply = take(name, token, ttl, life, digits(attempt + 1), givers, false)
+      reply, won = take(key, token, term, digits(attempt + 1), givers, false)
     end
-  else
-    reply = record
   end
-  if ARGV[at + 7] == '1' and sub(reply, 1, 4) == 'won ' then
-    advance(tonumber(ARGV[at + 6]), tonumber(ARGV[at + 5]))
+  if won and term.advance then
+    advance(ARGV[at + 1], term.slot)
   end
-  replies[i] = reply
+  replies[i + 1] = reply
 end
 
 if drawn then
@@ -131,10 +161,10 @@ if #opened > 0 then
   outlive(open, longest)
 end
 local steps, longest_kept = {}, 0
-for cursor, at in pairs(moved) do
-  steps[#steps + 1] = fields[cursor]
-  steps[#steps + 1] = cursor_line(at, keeps[cursor])
-  longest_kept = max(longest_kept, keeps[cursor])
+for number, at in pairs(moved) do
+  steps[#steps + 1] = fields[number]
+  steps[#steps + 1] = cursor_line(at, keeps[number])
+  longest_kept = max(longest_kept, keeps[number])
 end
 if #steps > 0 then
   call('HSET', cursors, unpack(steps))

@@ -1,4 +1,4 @@
--- Writes the end of runs. One reply for each, as for renewals.
+-- Writes the ends of runs. The replies are as for renewals.
 --
 -- KEYS  open, ledgers
 -- ARGV  prefix of locks, of records, of ledgers, of tails, tails kept,
@@ -20,7 +20,7 @@ local function settle(at, name, token, record)
     return refused
   end
   -- A claim can see several runs, by retries; the record tells of the last.
-  local fence, attempt, rest = match(record, '^(%d+) (%d+)(.*)$', 46)
+  local fence, attempt, rest = match(record, '^(%d+) (%d+)(.*)$', 60)
   attempt = digits(max(tonumber(attempt), tonumber(ARGV[at + 4])))
   record = outcome .. ' ' .. token .. ' ' .. fence .. ' ' .. attempt .. rest
   call('SET', slots .. name, record, 'PX', life)
@@ -39,27 +39,28 @@ local function settle(at, name, token, record)
   return 'ours'
 end
 
-local replies = {}
+-- Whether this end of this run was written before.
+local function is_copy(record, outcome, token)
+  if type(record) ~= 'string' then
+    return false
+  end
+  if outcome == 'handed_over' and sub(record, 1, 12) == 'handed_over ' then
+    return string.find(record, token, 13, true) ~= nil
+  end
+  return match(record, '^%S+ %S+') == outcome .. ' ' .. token
+end
+
+local replies = { digits(now) }
 for at = 6, #ARGV, 13 do
   local name, token = ARGV[at], ARGV[at + 2]
   local record = pcall('GET', slots .. name)
-  if type(record) ~= 'string' then
-    record = false
-  end
   local reply
-  if record and sub(record, 1, 44) == 'running ' .. token then
+  if is_held(record, token) then
     reply = settle(at, name, token, record)
-  elseif record and match(record, '^%S+ %S+') == ARGV[at + 3] .. ' ' .. token then
+  elseif is_copy(record, ARGV[at + 3], token) then
     reply = 'ours'
-  elseif
-    record
-    and ARGV[at + 3] == 'handed_over'
-    and sub(record, 1, 12) == 'handed_over '
-    and string.find(record, token, 13, true)
-  then
-    reply = 'ours' -- a copy of an earlier hand-over
   else
-    reply = standing(record, locks .. name)
+    reply = standing(record)
   end
   replies[#replies + 1] = reply
 end

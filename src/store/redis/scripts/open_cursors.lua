@@ -1,4 +1,4 @@
--- Where cursors stand, in seconds; one that does not exist is created.
+-- Where cursors stand, in seconds, behind the time (us); one that does not exist is created.
 --
 -- KEYS  cursors
 -- ARGV  start (s), keep (ms), then their fields
@@ -7,10 +7,10 @@ local fields = {}
 for i = 3, #ARGV do
   fields[#fields + 1] = ARGV[i]
 end
-local replies, steps = {}, {}
+local replies, steps = { digits(now) }, {}
 for i, cursor in ipairs(call('HMGET', cursors, unpack(fields))) do
   local at = read_cursor(cursor) or tonumber(start)
-  replies[i] = digits(at)
+  replies[i + 1] = digits(at)
   steps[#steps + 1] = fields[i]
   steps[#steps + 1] = cursor_line(at, keep)
 end

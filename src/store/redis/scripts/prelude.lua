@@ -1,8 +1,9 @@
 -- Stands before every operation.
 --
 -- A slot's record is one line: STATE TOKEN FENCE ATTEMPT NODE CLAIMED_AT GIVERS,
--- where STATE is `running`, `handed_over` or the outcome it was settled with,
--- TOKEN has 36 characters, CLAIMED_AT counts microseconds, and GIVERS are the
+-- where STATE is `running LAPSES`, `handed_over` or the outcome it was settled
+-- with. LAPSES has 13 digits (ms) and TOKEN 36 characters, so that TOKEN stands
+-- at 23 to 58 while running; CLAIMED_AT counts microseconds, and GIVERS are the
 -- tokens that handed the slot over before TOKEN came, a blank before each.
 -- A cursor is SECONDS KEEP EXPIRES, the latter two in milliseconds.
 --
@@ -51,10 +52,10 @@ local function values_of(prefix, names)
   return values
 end
 
--- When the index of open slots calls a lease lapsed: a moment after the lock is
--- gone for certain, since a script's clock is read at its start.
+-- When a lease lapses, and when it stands in the index as lapsed: a moment later,
+-- when the lock is gone for certain, since this clock was read at the start.
 local function lapse(ttl)
-  return digits(now_ms + ttl + 2)
+  return digits(now_ms + ttl), digits(now_ms + ttl + 2)
 end
 
 -- Frees the lock if `token` holds it: never another's.
@@ -64,17 +65,17 @@ local function unlock(key, token)
   end
 end
 
+-- Whether the slot is held under `token`, lapsed or not.
+local function is_held(record, token)
+  return type(record) == 'string'
+    and sub(record, 1, 8) == 'running '
+    and sub(record, 23, 58) == token
+end
+
 -- What somebody who is not, or no longer, the owner is told of a slot.
-local function standing(record, lock)
-  if not record then
+local function standing(record)
+  if type(record) ~= 'string' then
     return 'forgotten'
-  end
-  if sub(record, 1, 8) == 'running ' then
-    local left = pcall('PTTL', lock)
-    if type(left) ~= 'number' or left < 0 then
-      left = 0
-    end
-    return 'held ' .. digits(left) .. ' ' .. record
   end
   if sub(record, 1, 12) == 'handed_over ' then
     return 'forgotten'
@@ -83,17 +84,31 @@ local function standing(record, lock)
 end
 
 -- Where a cursor stands (s), how long it is kept (ms); nil where there is none.
+-- Cursors that were moved together look the same.
+local cursors_read = {}
 local function read_cursor(cursor)
-  if cursor then
-    local at, keep, expires = match(cursor, '^(%-?%d+) (%d+) (%d+)$')
-    if at and tonumber(expires) > now_ms then
-      return tonumber(at), tonumber(keep)
-    end
+  if not cursor then
+    return nil
   end
+  local known = cursors_read[cursor]
+  if not known then
+    local at, keep, expires = match(cursor, '^(%-?%d+) (%d+) (%d+)$')
+    known = {}
+    if at and tonumber(expires) > now_ms then
+      known = { tonumber(at), tonumber(keep) }
+    end
+    cursors_read[cursor] = known
+  end
+  return known[1], known[2]
 end
 
+local last_at, last_keep, last_line
 local function cursor_line(at, keep)
-  return digits(at) .. ' ' .. digits(keep) .. ' ' .. digits(now_ms + keep)
+  if at ~= last_at or keep ~= last_keep then
+    last_at, last_keep = at, keep
+    last_line = digits(at) .. ' ' .. digits(keep) .. ' ' .. digits(now_ms + keep)
+  end
+  return last_line
 end
 
 -- One more line in a job's ledger, which keeps `most` entries for `keep` ms.

@@ -1,4 +1,5 @@
--- Moves cursors over slots that nobody ran. One reply for each: yes | no | error TEXT
+-- Moves cursors over slots that nobody ran. One reply for each, behind the time (us):
+--   yes | no | error TEXT
 --
 -- KEYS  cursors, ledgers
 -- ARGV  prefix of ledgers,
@@ -8,7 +9,7 @@
 local cursors, ledgers, ledger = KEYS[1], KEYS[2], ARGV[1]
 call('ZCARD', ledgers)
 
-local replies = {}
+local replies = { digits(now) }
 local at = 2
 while at <= #ARGV do
   local field, expected, upto = ARGV[at], tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])

@@ -1,5 +1,5 @@
--- Prolongs leases. One reply for each: ours | forgotten | held REMAINING RECORD
--- | RECORD (settled or handed over) | error TEXT
+-- Prolongs leases. One reply for each, behind the time (us):
+--   ours | forgotten | RECORD (running or settled) | error TEXT
 --
 -- KEYS  open
 -- ARGV  prefix of locks, prefix of records,
@@ -12,23 +12,24 @@ for at = 3, #ARGV, 4 do
 end
 local records = values_of(slots, names)
 
-local replies, opened, longest = {}, {}, 0
+local replies, opened, longest = { digits(now) }, {}, 0
 for i, name in ipairs(names) do
   local at = 3 + (i - 1) * 4
   local token, ttl, life = ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
   local record = records[i]
-  if record and sub(record, 1, 44) == 'running ' .. token then
+  if is_held(record, token) then
     local reply = refusal(pcall('SET', locks .. name, token, 'PX', ttl))
     if not reply then
-      call('PEXPIRE', slots .. name, life)
-      opened[#opened + 1] = lapse(ttl)
+      local lapses, listed = lapse(ttl)
+      call('SET', slots .. name, 'running ' .. lapses .. ' ' .. sub(record, 23), 'PX', life)
+      opened[#opened + 1] = listed
       opened[#opened + 1] = name
       longest = max(longest, tonumber(life))
       reply = 'ours'
     end
-    replies[i] = reply
+    replies[i + 1] = reply
   else
-    replies[i] = standing(record, locks .. name)
+    replies[i + 1] = standing(record)
   end
 end
 if #opened > 0 then
