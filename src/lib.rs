@@ -33,5 +33,9 @@ pub mod ledger;
 
 pub mod store;
 
+pub mod daemon;
+
 pub mod log;
 pub mod service;
+
+pub mod cli;

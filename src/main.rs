@@ -1,3 +1,13 @@
 //! The `solocron` binary: the process's life on a page.
+//!
+//! 1. The command line is read (`cli`).
+//! 2. The config is loaded and checked, every error at once (`config`).
+//! 3. `run` installs the log, opens the store, and hands both to the daemon's
+//!    shell, which works until a signal asks it to drain (`daemon`).
+//! 4. The exit code says how it went.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    solocron::cli::main(std::env::args_os())
+}

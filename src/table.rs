@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use crate::lease::grace_on_loss;
 use crate::name::JobName;
 use crate::schedule::{ScheduleSet, Zone, zone_data_version};
 use crate::slot::SlotTime;
@@ -79,7 +80,7 @@ impl Job {
     /// The grace that a run gets when its lease is lost: what is left of the
     /// lease must do.
     pub fn grace_on_lost_lease(&self) -> Duration {
-        self.kill_grace.min(self.lease_ttl / 4)
+        grace_on_loss(self.kill_grace, self.lease_ttl)
     }
 }
 

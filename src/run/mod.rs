@@ -205,7 +205,9 @@ impl Run<'_> {
         let pid = process.id();
         let forked_at = process.forked();
         self.decider.started(forked_at, self.task.timeout);
-        let pump = Pump::start(stdout, stderr, self.task.output_limit, sink);
+        // Nothing is read before `started` was told, so that its output follows it.
+        let mut pipes = Some((stdout, stderr, sink));
+        let mut pump = None;
         let mut end = process.end();
         let mut word = Word::Awaited(word);
         let mut started = Some(started);
@@ -218,6 +220,11 @@ impl Run<'_> {
                 && let Some(started) = started.take()
             {
                 started(pid);
+            }
+            if (word.is_loaded() || exit.is_some())
+                && let Some((stdout, stderr, sink)) = pipes.take()
+            {
+                pump = Some(Pump::start(stdout, stderr, self.task.output_limit, sink));
             }
             let group_gone = exit.is_some() && remains.are_gone(&mut process).await;
             match self.decide(exit.map_or(Leader::Running, Leader::Ended), group_gone) {
@@ -243,7 +250,10 @@ impl Run<'_> {
             started: forked_at,
             pid: failure.is_none().then_some(pid),
             failure,
-            tail: pump.finish().await,
+            tail: match pump {
+                Some(pump) => pump.finish().await,
+                None => String::new(),
+            },
         })
     }
 

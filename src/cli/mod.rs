@@ -1,0 +1,160 @@
+//! The command line: what people type, resolved into what the program does.
+//!
+//! `run` writes its log to standard output; every other command keeps standard
+//! output for its result and writes messages to standard error.
+
+mod check;
+mod history;
+mod listing;
+mod manual;
+mod moment;
+mod next;
+mod place;
+mod run;
+mod slot;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::config::Diagnostics;
+use crate::name::{JobName, NodeName};
+use crate::store::StoreError;
+
+/// A cron daemon that runs as several equal replicas: every slot of every job runs once.
+#[derive(Debug, Parser)]
+#[command(name = "solocron", version, arg_required_else_help = true, max_term_width = 100,
+          after_help = SETTINGS)]
+pub struct Arguments {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const SETTINGS: &str = "\
+Settings come from flags, then from the environment (SOLOCRON_CONFIG, paths joined by colons;
+SOLOCRON_STORE, SOLOCRON_CLUSTER, SOLOCRON_NODE, and SOLOCRON_LOG, the log's filter), then from
+the config.
+
+Exit codes: 0 done, 1 failed, 2 usage, 69 the store cannot be reached, 78 bad config.";
+
+/// Where the job table and the store are: these go with every command.
+#[derive(Debug, Args)]
+struct Place {
+    /// A config file, or a directory of *.toml; may be repeated
+    /// [default: ./solocron.toml, then /etc/solocron/solocron.toml]
+    #[arg(short, long, global = true, value_name = "PATH")]
+    config: Vec<PathBuf>,
+    /// The store, in place of the config's: sqlite:PATH, redis://…, rediss://…, redis+unix:///…
+    #[arg(long, global = true, value_name = "URL")]
+    store: Option<String>,
+    /// The cluster's name, in place of the config's
+    #[arg(long, global = true, value_name = "NAME")]
+    cluster: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a node: claim slots that are due, run their jobs, log to standard output
+    Run(run::Run),
+    /// Check the config and say every error in it
+    Check(check::Check),
+    /// Say when jobs, or a schedule, are due next
+    Next(next::Next),
+    /// List what ran, and what was missed, newest first
+    History(history::History),
+    /// Tell the whole story of one slot
+    Slot(slot::SlotArguments),
+    /// Print the JSON Schema of the config, for completion in editors
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// How a listing is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For scripts: stable, alone on standard output
+    Json,
+}
+
+/// Why a command did not do what was asked, each kind with its exit code.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    /// 1: it was understood and could be tried, and did not work out.
+    #[error("{0}")]
+    Failed(String),
+    /// 2: what was typed makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// 69: the store cannot be reached or used.
+    #[error("{0}")]
+    Store(String),
+    /// 78: the config has errors.
+    #[error("{}", .0.summary())]
+    Config(Box<Diagnostics>),
+}
+
+impl Failure {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Failed(_) => ExitCode::from(1),
+            Self::Usage(_) => ExitCode::from(2),
+            Self::Store(_) => ExitCode::from(69),
+            Self::Config(_) => ExitCode::from(78),
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// Does what `arguments` ask, and returns the process's exit code.
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(refusal) => {
+            // Printing can only fail where nobody reads.
+            let _nobody_reads = refusal.print();
+            return ExitCode::from(u8::try_from(refusal.exit_code()).unwrap_or(2));
+        }
+    };
+    let Arguments { place, command } = arguments;
+    let done = match command {
+        Command::Run(run) => run.perform(&place),
+        Command::Check(check) => check.perform(&place),
+        Command::Next(next) => next.perform(&place),
+        Command::History(history) => history.perform(&place),
+        Command::Slot(slot) => slot.perform(&place),
+        Command::Schema => manual::schema(),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man => manual::page(),
+    };
+    match done {
+        Ok(code) => code,
+        Err(failure) => {
+            place::complain(&failure);
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! `solocron run`: a node, from its config to its last word.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::{Failure, Place, place};
+use crate::clock::BootInstant;
+use crate::config::{Config, LogFormat};
+use crate::daemon::engine::{Identity, Settings};
+use crate::daemon::shell::{Request, Shell};
+use crate::ledger::Retention;
+use crate::log::{self, events};
+use crate::node::BootId;
+use crate::{service, store};
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// This node's name, in place of the config's [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+    /// How the log is written, in place of the config's
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    log_format: Option<LogForm>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogForm {
+    /// For people
+    Text,
+    /// For machines, one object a line
+    Json,
+}
+
+impl Run {
+    pub(super) fn perform(self, place: &Place) -> Result<ExitCode, Failure> {
+        let log_format = self.log_format.map(|form| match form {
+            LogForm::Text => LogFormat::Text,
+            LogForm::Json => LogFormat::Json,
+        });
+        let config = place.load(self.node, log_format)?;
+        let format = match config.log.format {
+            LogFormat::Text => log::Format::Text,
+            LogFormat::Json => log::Format::Json,
+        };
+        let _flushes_at_the_end = log::install(format, &config.log.filter, &config.cluster.node)
+            .map_err(|error| Failure::Failed(error.to_string()))?;
+        let sources: Vec<_> =
+            config.sources.iter().map(|path| path.display().to_string()).collect();
+        events::config_loaded(
+            &sources.join(", "),
+            config.jobs.len(),
+            &config.jobs.digest().to_string(),
+        );
+        if let Err(error) = crate::run::raise_open_files() {
+            tracing::warn!(%error, "the limit on open files stays as it is");
+        }
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let killed = runtime.block_on(live(config))?;
+        events::node_stopped(killed);
+        runtime.shutdown_background();
+        Ok(if killed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+    }
+}
+
+/// The node's whole life; returns how many runs had to be ended at its end.
+async fn live(config: Config) -> Result<usize, Failure> {
+    let requests = requests()?;
+    let cluster = &config.cluster;
+    let store = store::open::open(&cluster.store, &cluster.name, Some(&cluster.node))
+        .map_err(place::store_failure)?;
+    let settings = Settings {
+        max_clock_skew: cluster.max_clock_skew,
+        heartbeat: cluster.heartbeat,
+        drain_timeout: cluster.drain_timeout,
+        retention: Retention { keep: cluster.history.keep, per_job: cluster.history.per_job },
+    };
+    let identity = Identity {
+        cluster: cluster.name.clone(),
+        node: cluster.node.clone(),
+        boot: BootId::random(),
+        started: BootInstant::now(),
+    };
+    let shell = Shell::new(store, settings, Arc::new(config.jobs), identity).await;
+    Ok(shell.run(requests).await)
+}
+
+/// Signals become requests: the first one drains, the second one kills.
+fn requests() -> std::io::Result<mpsc::UnboundedReceiver<Request>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let (sender, requests) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        let mut asked = false;
+        loop {
+            let name = tokio::select! {
+                Some(()) = terminate.recv() => "SIGTERM",
+                Some(()) = interrupt.recv() => "SIGINT",
+                Some(()) = hangup.recv() => {
+                    tracing::warn!(
+                        "SIGHUP has no effect: loading the table anew is not available yet, \
+                         restart the node to change its jobs"
+                    );
+                    continue;
+                }
+            };
+            let request = if asked { Request::Kill } else { Request::Drain(name) };
+            asked = true;
+            service::stopping("draining");
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    Ok(requests)
+}

@@ -1,0 +1,75 @@
+//! The end of a node: no new claims, runs finish, what did not is handed over.
+
+use super::*;
+use crate::log::events::{self, Skip};
+
+/// How long the store has to take the last completions when every run is over,
+/// and how long anything is waited for after a second signal.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+impl Engine {
+    pub(super) fn on_drain(&mut self, now: Now, cause: &str) {
+        if self.is_draining() {
+            return;
+        }
+        let patience = now.boot + self.settings.drain_timeout;
+        let longest_grace = self.running.values().map(|running| running.job.kill_grace).max();
+        self.phase = Phase::Draining(Drain {
+            patience,
+            ends: patience + longest_grace.unwrap_or_default() + LAST_WORDS,
+            stopped: None,
+        });
+        events::node_draining(cause, self.running.len(), self.settings.drain_timeout);
+        for (slot, pending) in self.desk.take_waiting() {
+            if pending.maybe_applied {
+                // It may be ours: it has to be known before it can be handed over.
+                self.desk.put_back(slot, pending, now.boot);
+            } else {
+                events::slot_skipped(&slot, Skip::Draining);
+            }
+        }
+    }
+
+    pub(super) fn on_kill(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.on_drain(now, "a second signal");
+        if let Phase::Draining(drain) = &mut self.phase
+            && drain.stopped != Some(Stop::Kill)
+        {
+            drain.stopped = Some(Stop::Kill);
+            drain.ends = now.boot + LAST_WORDS;
+            self.stop_runs(Stop::Kill, actions);
+        }
+    }
+
+    /// When the next step of the drain is due by itself.
+    pub(super) fn next_drain_step(&self) -> Option<BootInstant> {
+        match self.phase {
+            Phase::Draining(Drain { patience, stopped: None, .. }) => Some(patience),
+            Phase::Draining(Drain { ends, .. }) => Some(ends),
+            _ => None,
+        }
+    }
+
+    pub(super) fn go_on_draining(&mut self, now: Now, actions: &mut Vec<Action>) {
+        let Phase::Draining(drain) = self.phase else { return };
+        let settled = self.running.is_empty()
+            && self.desk.is_empty()
+            && self.completions.is_empty()
+            && self.forfeits.is_empty();
+        if settled || now.boot >= drain.ends {
+            self.phase = Phase::Finished;
+            let killed = self.stopped_runs + self.running.len();
+            actions.push(Action::Finish { killed });
+        } else if drain.stopped.is_none() && now.boot >= drain.patience {
+            self.phase = Phase::Draining(Drain { stopped: Some(Stop::Drain), ..drain });
+            self.stop_runs(Stop::Drain, actions);
+        }
+    }
+
+    fn stop_runs(&mut self, stop: Stop, actions: &mut Vec<Action>) {
+        for (&token, _) in self.running.iter().filter(|(_, running)| !running.over) {
+            self.stopped_runs += 1;
+            actions.push(Action::Stop(token, stop));
+        }
+    }
+}

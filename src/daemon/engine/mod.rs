@@ -1,0 +1,476 @@
+//! The engine: everything a node decides, without I/O and without a clock.
+//!
+//! It is told what happened ([`Event`]) and when ([`Now`]), and answers with
+//! what to do ([`Action`]). The shell around it ([`super::shell`]) turns its
+//! sources into events and carries the actions out. So a day of schedule, a
+//! lost reply or a suspended machine is a list of events in a test.
+//!
+//! ```text
+//!            ┌──────────── beat ────────────┐
+//!            ▼                              │
+//! opening ──► open: plan → due → claim ─┬─► won ──► run ──► completion ──► done
+//!    │        ▲                         ├─► held, done: skipped
+//!    │        │ cursors are known       ├─► refused late: gap ──► missed
+//!    │        └────────────────         └─► no answer: again until the window closes
+//!    └──► draining ──► drained
+//! ```
+//!
+//! Invariants:
+//!
+//! - A run starts only on [`Verdict::Won`](crate::claim::Verdict::Won), and only
+//!   while its lease can be trusted.
+//! - Every slot that the queue gave out ends as a run, as skipped, or in a gap
+//!   that is settled: nothing is dropped silently.
+//! - A win moves a cursor only while the node knows that every earlier slot of
+//!   the job has a record: the job has no gap and no earlier claim is pending.
+
+mod claims;
+mod drain;
+mod runs;
+mod upkeep;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::claim::desk::{Cause, Desk};
+use crate::claim::{Claim, Claimant, Fence, Token, Verdict};
+use crate::clock::{BootInstant, ClusterTime, Offset};
+use crate::daemon::outbox::Outbox;
+use crate::lease::book::Book;
+use crate::ledger::Retention;
+use crate::ledger::missed::Memory;
+use crate::log::events;
+use crate::name::{ClusterName, NodeName};
+use crate::node::{BootId, Heartbeat, HeartbeatReply};
+use crate::run::{Report, Stop, Trust};
+use crate::slot::{Slot, SlotTime};
+use crate::store::{
+    Abandonment, Completion, Forfeit, Health, Lapsed, Ownership, Renewal, Result as StoreResult,
+};
+use crate::table::{Job, JobTable, LONGEST_IMPLIED_WINDOW};
+use crate::ticker::beat::{Duty, Rota};
+use crate::ticker::queue::{DueQueue, JobIndex};
+
+/// How far planning looks ahead. The coarse clock beats every second; three
+/// beats may fail before the precise timer has to plan by itself.
+pub const LOOKAHEAD: Duration = Duration::from_secs(4);
+
+/// How long the record of a settled slot outlives its start window and twice the
+/// tolerated skew: room for a store whose clock is set back a little. Beyond it
+/// the cursor holds late claims off.
+const RECORD_MARGIN: Duration = Duration::from_secs(300);
+
+/// At most so many lapsed slots are settled in one sweep; the next comes a second later.
+pub const SWEEP: usize = 1_000;
+
+/// The present, read once for each round.
+#[derive(Debug, Clone, Copy)]
+pub struct Now {
+    /// By this machine's boot clock.
+    pub boot: BootInstant,
+    /// From the boot clock to the cluster's.
+    pub offset: Offset,
+}
+
+impl Now {
+    /// By the cluster's clock.
+    pub fn cluster(self) -> ClusterTime {
+        self.offset.cluster_time(self.boot)
+    }
+}
+
+/// What a node is, for as long as it runs.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The cluster it belongs to.
+    pub cluster: ClusterName,
+    /// Its name.
+    pub node: NodeName,
+    /// This start of it.
+    pub boot: BootId,
+    /// When this start began.
+    pub started: BootInstant,
+}
+
+/// The settings that decisions depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// The largest difference of clocks that is tolerated.
+    pub max_clock_skew: Duration,
+    /// Between two heartbeats.
+    pub heartbeat: Duration,
+    /// How long a draining node lets its runs go on.
+    pub drain_timeout: Duration,
+    /// How long and how much the ledger keeps.
+    pub retention: Retention,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// The coarse clock beat.
+    Beat,
+    /// The cursors of all jobs, in the table's order.
+    CursorsOpened(StoreResult<Vec<SlotTime>>),
+    /// The answer to [`Action::Claim`], sent at `sent`.
+    ClaimsAnswered {
+        /// When the request left.
+        sent: BootInstant,
+        /// What was claimed.
+        claims: Vec<Claim>,
+        /// The verdicts, in order.
+        answer: StoreResult<Vec<Verdict>>,
+    },
+    /// The answer to [`Action::Renew`], sent at `sent`.
+    RenewalsAnswered {
+        /// When the request left.
+        sent: BootInstant,
+        /// What was to be renewed.
+        renewals: Vec<Renewal>,
+        /// Whose they are, in order.
+        answer: StoreResult<Vec<Ownership>>,
+    },
+    /// The answer to [`Action::Complete`].
+    CompletionsAnswered {
+        /// What was to be written.
+        completions: Vec<Completion>,
+        /// Whose they were, in order.
+        answer: StoreResult<Vec<Ownership>>,
+    },
+    /// The answer to [`Action::Forfeit`].
+    ForfeitsAnswered {
+        /// What was taken back.
+        forfeits: Vec<Forfeit>,
+        /// Where this node's write did it, in order.
+        answer: StoreResult<Vec<bool>>,
+    },
+    /// A run is over: its processes are gone.
+    RunEnded {
+        /// The claim it ran under.
+        token: Token,
+        /// How it ended.
+        report: Report,
+    },
+    /// The answer to [`Action::FindLapsed`].
+    LapsedFound(StoreResult<Vec<Lapsed>>),
+    /// The end of [`Action::SettleGaps`]: the jobs with the store's time up to
+    /// which every slot of theirs is accounted for.
+    GapsSettled(Vec<(JobIndex, Option<ClusterTime>)>),
+    /// The answer to [`Action::Heartbeat`].
+    HeartbeatAnswered(StoreResult<HeartbeatReply>),
+    /// The store's health changed.
+    StoreHealth(Health),
+    /// The wall clock is so far ahead of the cluster's (negative: behind), in microseconds.
+    WallClockAhead(i64),
+    /// Somebody asked the node to stop: what, in words.
+    Drain(&'static str),
+    /// Somebody asked again.
+    Kill,
+}
+
+/// A run to start.
+#[derive(Debug)]
+pub struct Start {
+    /// The job.
+    pub job: Arc<Job>,
+    /// The slot.
+    pub slot: Slot,
+    /// The claim that won it.
+    pub token: Token,
+    /// Which run of the slot this is.
+    pub attempt: u32,
+    /// The fence under which it runs.
+    pub fence: Fence,
+    /// How long its lease can be trusted, for now.
+    pub trusted_until: BootInstant,
+}
+
+/// What to do.
+#[derive(Debug)]
+pub enum Action {
+    /// Read all cursors. Those that do not exist are created at this instant:
+    /// from then on the node answers for every slot.
+    OpenCursors(BootInstant),
+    /// Claim.
+    Claim(Vec<Claim>),
+    /// Renew leases.
+    Renew(Vec<Renewal>),
+    /// Write the end of runs.
+    Complete(Vec<Completion>),
+    /// Take claims back.
+    Forfeit(Vec<Forfeit>),
+    /// Start a run.
+    Start(Start),
+    /// Tell a run about its lease.
+    Tell(Token, Trust),
+    /// Have a run ended.
+    Stop(Token, Stop),
+    /// Look for lapsed slots, at most [`SWEEP`].
+    FindLapsed,
+    /// Settle lapsed slots.
+    Abandon(Vec<(Abandonment, NodeName)>),
+    /// Settle these gaps.
+    SettleGaps(Vec<(JobIndex, Gap)>, Memory),
+    /// Say that the node lives.
+    Heartbeat(Heartbeat),
+    /// Hold the wall clock against the cluster's.
+    CheckClock,
+    /// Remove what has outlived its time in the store.
+    Prune,
+    /// The node is ready to claim: tell whoever waits for that.
+    Ready,
+    /// Every run is over and written: leave.
+    Finish {
+        /// How many runs had to be ended.
+        killed: usize,
+    },
+}
+
+/// Some slots of a job may have no record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// No such slot was due before that, as far as this node knows.
+    pub from: BootInstant,
+    /// The last time that one was noticed: its start window had closed by then.
+    pub noticed: BootInstant,
+}
+
+/// Where the node is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// The cursors are not known yet: nothing is claimed. Slots are taken from the
+    /// queue only once asking has failed: until then the answer says where to begin.
+    Opening { asked: bool, failed: bool },
+    /// At work.
+    Open,
+    /// No new claims.
+    Draining(Drain),
+    /// Over.
+    Finished,
+}
+
+/// How far a drain has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Drain {
+    /// Runs may go on until then.
+    patience: BootInstant,
+    /// Nothing is waited for after that.
+    ends: BootInstant,
+    /// What the runs were told, once they were.
+    stopped: Option<Stop>,
+}
+
+/// A slot that this node holds: it runs, or its end is not acknowledged yet.
+#[derive(Debug)]
+struct Running {
+    job: Arc<Job>,
+    slot: Slot,
+    attempt: u32,
+    fence: Fence,
+    /// True once its processes are gone.
+    over: bool,
+}
+
+impl Running {
+    /// As events name it, held under `token`.
+    fn as_run(&self, token: Token) -> events::Run<'_> {
+        events::Run {
+            slot: &self.slot,
+            run_id: token.run_id(),
+            attempt: self.attempt,
+            fence: self.fence,
+        }
+    }
+}
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Engine {
+    identity: Identity,
+    settings: Settings,
+    table: Arc<JobTable>,
+    phase: Phase,
+    rota: Rota,
+    queue: DueQueue,
+    desk: Desk,
+    book: Book,
+    running: HashMap<Token, Running>,
+    completions: Outbox<Completion>,
+    forfeits: Outbox<Forfeit>,
+    /// Jobs with slots that may have no record.
+    gaps: BTreeMap<JobIndex, Gap>,
+    settling: bool,
+    sweeping: bool,
+    memory: Memory,
+    store_is_up: bool,
+    beats: u64,
+    duplicates: HashSet<BootId>,
+    skewed: bool,
+    /// Runs that were told to stop.
+    stopped_runs: usize,
+}
+
+impl Engine {
+    /// A node at the start of its life. `offset` leads to the cluster's time, as
+    /// far as it is known.
+    pub fn new(
+        identity: Identity,
+        settings: Settings,
+        table: Arc<JobTable>,
+        offset: Offset,
+    ) -> Self {
+        let now = Now { boot: identity.started, offset };
+        Self {
+            queue: what_may_still_start(&table, now),
+            memory: Memory::new(identity.started),
+            rota: Rota::new(settings.heartbeat),
+            identity,
+            settings,
+            table,
+            phase: Phase::Opening { asked: false, failed: false },
+            desk: Desk::default(),
+            book: Book::default(),
+            running: HashMap::new(),
+            completions: Outbox::default(),
+            forfeits: Outbox::default(),
+            gaps: BTreeMap::new(),
+            settling: false,
+            sweeping: false,
+            store_is_up: false,
+            beats: 0,
+            duplicates: HashSet::new(),
+            skewed: false,
+            stopped_runs: 0,
+        }
+    }
+
+    /// Takes in what happened; the consequences come with the next [`act`](Self::act).
+    pub fn handle(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
+        match event {
+            Event::Beat => self.on_beat(now, actions),
+            Event::CursorsOpened(answer) => self.on_cursors_opened(now, answer, actions),
+            Event::ClaimsAnswered { sent, claims, answer } => {
+                self.on_claims_answered(now, sent, claims, answer, actions);
+            }
+            Event::RenewalsAnswered { sent, renewals, answer } => {
+                self.on_renewals_answered(now, sent, &renewals, answer, actions);
+            }
+            Event::CompletionsAnswered { completions, answer } => {
+                self.on_completions_answered(now, completions, answer);
+            }
+            Event::ForfeitsAnswered { forfeits, answer } => {
+                self.on_forfeits_answered(now, forfeits, answer);
+            }
+            Event::RunEnded { token, report } => self.on_run_ended(now, token, report),
+            Event::LapsedFound(answer) => self.on_lapsed_found(now, answer, actions),
+            Event::GapsSettled(jobs) => self.on_gaps_settled(now, &jobs),
+            Event::HeartbeatAnswered(answer) => self.on_heartbeat_answered(answer),
+            Event::StoreHealth(health) => self.on_store_health(now, &health, actions),
+            Event::WallClockAhead(micros) => self.on_wall_clock_ahead(micros),
+            Event::Drain(cause) => self.on_drain(now, cause),
+            Event::Kill => self.on_kill(now, actions),
+        }
+    }
+
+    /// What to do at `now`, after everything that happened was taken in.
+    pub fn act(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.take_due_slots(now);
+        self.give_up_expired_claims(now);
+        self.make_claims(now, actions);
+        self.renew_leases(now, actions);
+        let completions = self.completions.take_due(now.boot);
+        if !completions.is_empty() {
+            actions.push(Action::Complete(completions));
+        }
+        let forfeits = self.forfeits.take_due(now.boot);
+        if !forfeits.is_empty() {
+            actions.push(Action::Forfeit(forfeits));
+        }
+        self.go_on_draining(now, actions);
+    }
+
+    /// When there is something to do next if nothing happens until then.
+    pub fn next_wake(&self, now: Now) -> Option<BootInstant> {
+        let due = self.queue.next_wake().filter(|_| self.takes_slots());
+        [
+            due.map(|at| now.offset.boot_instant(at)),
+            self.desk.next_attempt().filter(|_| self.claims_now()),
+            self.book.next_renewal(),
+            self.completions.next_send(now.boot),
+            self.forfeits.next_send(now.boot),
+            self.next_drain_step(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Whether the node is at its end.
+    pub fn is_finished(&self) -> bool {
+        self.phase == Phase::Finished
+    }
+
+    /// How many runs are in progress.
+    pub fn runs(&self) -> usize {
+        self.running.len()
+    }
+
+    fn takes_slots(&self) -> bool {
+        matches!(self.phase, Phase::Opening { failed: true, .. } | Phase::Open)
+    }
+
+    fn claims_now(&self) -> bool {
+        matches!(self.phase, Phase::Open | Phase::Draining(_))
+    }
+
+    fn is_draining(&self) -> bool {
+        matches!(self.phase, Phase::Draining(_) | Phase::Finished)
+    }
+
+    fn entry(&self, job: JobIndex) -> &Arc<Job> {
+        &self.table[job.0 as usize]
+    }
+
+    /// How long the record of a settled slot of `job` is kept.
+    fn keep_settled(&self, job: &Job, slot: SlotTime) -> Duration {
+        job.window(slot) + self.settings.max_clock_skew * 2 + RECORD_MARGIN
+    }
+
+    /// How long the record of a slot is kept that is not settled yet.
+    fn keep_open(&self) -> Duration {
+        self.settings.retention.keep
+    }
+}
+
+/// The jobs of `table` that are scheduled, with their places.
+fn jobs(table: &JobTable) -> impl Iterator<Item = (JobIndex, &Arc<Job>)> {
+    (0..).map(JobIndex).zip(table.iter()).filter(|(_, job)| job.enabled)
+}
+
+/// A queue that begins with the slots whose start window may be open at `now`.
+fn what_may_still_start(table: &JobTable, now: Now) -> DueQueue {
+    let mut queue = DueQueue::new();
+    for (job, entry) in jobs(table) {
+        let reach = entry.start_within.unwrap_or(LONGEST_IMPLIED_WINDOW);
+        queue.seed(table, job, slot_time(now.cluster() - reach));
+    }
+    queue
+}
+
+/// The whole second at or before `at`.
+pub(in crate::daemon) fn slot_time(at: ClusterTime) -> SlotTime {
+    SlotTime::from_unix_seconds(at.unix_micros().div_euclid(1_000_000))
+}
+
+/// The claimant that `identity` is, under `settings`.
+pub fn claimant(identity: &Identity, settings: &Settings) -> Claimant {
+    Claimant {
+        node: identity.node.clone(),
+        boot: identity.boot,
+        max_early: settings.max_clock_skew,
+    }
+}

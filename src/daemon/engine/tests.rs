@@ -1,0 +1,509 @@
+//! The engine as a list of events: what it does, and what it never does.
+
+use super::*;
+use crate::claim::{Grant, Holder, Refusal, Settled};
+use crate::config::{Overrides, ThisMachine, load_text};
+use crate::node::HeartbeatReply;
+use crate::outcome::{MissedReason, Outcome};
+use crate::store::{LapsedState, StoreError};
+
+const START: i64 = 1_795_316_400; // 2026-11-22T03:00:00Z
+
+/// An engine, and the time that the test gives it.
+struct World {
+    engine: Engine,
+    boot: BootInstant,
+    offset: Offset,
+}
+
+fn table(jobs: &str) -> Arc<JobTable> {
+    let text =
+        format!("[cluster]\nname = \"test\"\nnode = \"web-1\"\nstore = \"sqlite:/x\"\n{jobs}");
+    let loaded = load_text("test.toml".as_ref(), &text, &Overrides::default(), &ThisMachine)
+        .unwrap_or_else(|errors| panic!("{}", errors.render(crate::config::Paint::Plain)));
+    Arc::new(loaded.config.jobs)
+}
+
+fn every_second() -> Arc<JobTable> {
+    table("[jobs.a]\nschedule = \"* * * * * *\"\nshell = \"true\"\nlease_ttl = \"8s\"\n")
+}
+
+fn seconds(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+impl World {
+    /// A node that is about to ask for its cursors, a tenth of a second after `START`.
+    fn new(table: Arc<JobTable>) -> Self {
+        let boot = BootInstant::from_nanos(1_000_100_000_000);
+        let offset = Offset::from_micros(START * 1_000_000 - 1_000_000_000);
+        let identity = Identity {
+            cluster: "test".parse().unwrap(),
+            node: "web-1".parse().unwrap(),
+            boot: BootId::random(),
+            started: boot,
+        };
+        let settings = Settings {
+            max_clock_skew: seconds(5),
+            heartbeat: seconds(5),
+            drain_timeout: seconds(30),
+            retention: Retention { keep: seconds(86_400), per_job: 100 },
+        };
+        Self { engine: Engine::new(identity, settings, table, offset), boot, offset }
+    }
+
+    /// A node at work, its cursors at `START`.
+    fn open(table: Arc<JobTable>) -> Self {
+        let mut world = Self::new(table);
+        world.tell(Event::StoreHealth(Health::Up));
+        let asked = world.tell(Event::Beat);
+        assert!(asked.iter().any(|action| matches!(action, Action::OpenCursors(_))), "{asked:?}");
+        let cursors = vec![SlotTime::from_unix_seconds(START); world.engine.table.len()];
+        let actions = world.tell(Event::CursorsOpened(Ok(cursors)));
+        assert!(matches!(actions[..], [Action::Ready]), "{actions:?}");
+        world
+    }
+
+    fn now(&self) -> Now {
+        Now { boot: self.boot, offset: self.offset }
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.engine.handle(self.now(), event, &mut actions);
+        self.engine.act(self.now(), &mut actions);
+        actions
+    }
+
+    fn wait(&mut self, time: Duration) -> Vec<Action> {
+        self.boot = self.boot + time;
+        let mut actions = Vec::new();
+        self.engine.act(self.now(), &mut actions);
+        actions
+    }
+
+    /// Waits for the first claim.
+    fn claim(&mut self) -> Claim {
+        let mut claims = claims(self.wait(seconds(1)));
+        assert_eq!(claims.len(), 1);
+        claims.remove(0)
+    }
+
+    fn answer(&mut self, claim: &Claim, verdict: Verdict) -> Vec<Action> {
+        let sent = self.boot;
+        self.tell(Event::ClaimsAnswered {
+            sent,
+            claims: vec![claim.clone()],
+            answer: Ok(vec![verdict]),
+        })
+    }
+
+    fn lose_answer(&mut self, claim: &Claim, error: StoreError) -> Vec<Action> {
+        let sent = self.boot;
+        self.tell(Event::ClaimsAnswered { sent, claims: vec![claim.clone()], answer: Err(error) })
+    }
+
+    /// A run in progress.
+    fn running(&mut self) -> Claim {
+        let claim = self.claim();
+        let actions = self.answer(&claim, won());
+        assert!(matches!(&actions[..], [Action::Start(start)] if start.slot == claim.slot));
+        claim
+    }
+
+    fn end(&mut self, claim: &Claim, outcome: Outcome) -> Vec<Action> {
+        let report = Report {
+            outcome,
+            exit_code: Some(0),
+            signal: None,
+            error: None,
+            started: self.boot,
+            finished: self.boot,
+            tail: String::new(),
+            pid: None,
+        };
+        self.tell(Event::RunEnded { token: claim.token, report })
+    }
+}
+
+fn won() -> Verdict {
+    Verdict::Won(Grant { fence: Fence::new(7), attempt: 1 })
+}
+
+fn held() -> Verdict {
+    let node = "web-2".parse().unwrap();
+    Verdict::Held(Holder { node, token: Token::new(), remaining: seconds(1) })
+}
+
+fn unknown() -> StoreError {
+    StoreError::Unknown("timed out".to_owned())
+}
+
+fn unavailable() -> StoreError {
+    StoreError::Unavailable("refused".to_owned())
+}
+
+fn claims(actions: Vec<Action>) -> Vec<Claim> {
+    let claims = actions.into_iter().filter_map(|action| match action {
+        Action::Claim(claims) => Some(claims),
+        _ => None,
+    });
+    claims.flatten().collect()
+}
+
+fn forfeits(actions: Vec<Action>) -> Vec<Forfeit> {
+    let forfeits = actions.into_iter().filter_map(|action| match action {
+        Action::Forfeit(forfeits) => Some(forfeits),
+        _ => None,
+    });
+    forfeits.flatten().collect()
+}
+
+fn completions(actions: Vec<Action>) -> Vec<Completion> {
+    let completions = actions.into_iter().filter_map(|action| match action {
+        Action::Complete(completions) => Some(completions),
+        _ => None,
+    });
+    completions.flatten().collect()
+}
+
+fn starts(actions: &[Action]) -> usize {
+    actions.iter().filter(|action| matches!(action, Action::Start(_))).count()
+}
+
+fn settles(actions: &[Action]) -> bool {
+    actions.iter().any(|action| matches!(action, Action::SettleGaps(..)))
+}
+
+#[test]
+fn a_slot_is_claimed_run_completed_and_then_forgotten() {
+    let mut world = World::open(every_second());
+    let claim = world.running();
+    assert_eq!(claim.slot.to_string(), "a@2026-11-22T03:00:01Z");
+    assert!(claim.advance);
+    let completions = completions(world.end(&claim, Outcome::Succeeded));
+    assert_eq!(completions[0].token, claim.token);
+    world.tell(Event::CompletionsAnswered { completions, answer: Ok(vec![Ownership::Ours]) });
+    assert!(world.engine.running.is_empty() && world.engine.book.is_empty());
+}
+
+#[test]
+fn only_a_win_starts_a_run() {
+    let settled = Settled {
+        node: "web-2".parse().unwrap(),
+        token: Token::new(),
+        outcome: Outcome::Succeeded,
+    };
+    for verdict in [
+        held(),
+        Verdict::Done(settled),
+        Verdict::Refused(Refusal::Late),
+        Verdict::Refused(Refusal::Early),
+        Verdict::Refused(Refusal::Past),
+        Verdict::Refused(Refusal::HandedOver),
+        Verdict::Unknown("?".to_owned()),
+    ] {
+        let mut world = World::open(every_second());
+        let claim = world.claim();
+        let actions = world.answer(&claim, verdict);
+        assert_eq!(starts(&actions), 0, "{actions:?}");
+    }
+}
+
+#[test]
+fn a_lost_answer_is_asked_for_again_with_the_same_token_and_taken_back_when_the_window_closed() {
+    let mut world = World::open(every_second());
+    let first = world.claim();
+    world.lose_answer(&first, unknown());
+    let again = claims(world.wait(Duration::from_millis(50)));
+    assert_eq!(again[0], first);
+    world.lose_answer(&first, unavailable());
+    let later = world.wait(seconds(2));
+    let given_up = forfeits(later);
+    assert_eq!((given_up[0].token, &given_up[0].slot), (first.token, &first.slot));
+    assert!(!settles(&world.tell(Event::Beat)), "not before it is known what became of it");
+    world.tell(Event::ForfeitsAnswered { forfeits: given_up, answer: Ok(vec![true]) });
+    assert!(settles(&world.tell(Event::Beat)));
+}
+
+#[test]
+fn a_claim_that_was_never_applied_is_not_taken_back_but_leaves_a_gap() {
+    let mut world = World::open(every_second());
+    let claim = world.claim();
+    world.lose_answer(&claim, unavailable());
+    assert!(forfeits(world.wait(seconds(2))).is_empty());
+    assert!(settles(&world.tell(Event::Beat)));
+}
+
+#[test]
+fn a_win_that_comes_when_its_lease_is_nearly_over_does_not_run() {
+    let mut world = World::open(every_second());
+    let claim = world.claim();
+    let sent = world.boot;
+    world.boot = world.boot + seconds(6);
+    let actions = world.tell(Event::ClaimsAnswered {
+        sent,
+        claims: vec![claim.clone()],
+        answer: Ok(vec![won()]),
+    });
+    assert_eq!(starts(&actions), 0);
+    assert_eq!(forfeits(actions)[0].token, claim.token);
+}
+
+#[test]
+fn a_win_moves_the_cursor_only_while_every_earlier_slot_is_accounted_for() {
+    let mut world = World::open(every_second());
+    let first = world.claim();
+    assert!(first.advance);
+    let second = world.claim();
+    assert!(!second.advance, "the first has no verdict yet");
+    world.answer(&first, held());
+    world.answer(&second, Verdict::Refused(Refusal::Late));
+    let third = world.claim();
+    assert!(!third.advance, "the second has no record");
+    world.answer(&third, held());
+    world.tell(Event::Beat);
+    let settled = world.now().cluster();
+    world.tell(Event::GapsSettled(vec![(JobIndex(0), Some(settled))]));
+    assert!(world.claim().advance);
+}
+
+#[test]
+fn a_gap_that_opened_while_another_was_settled_stays_open() {
+    let mut world = World::open(every_second());
+    let claim = world.claim();
+    world.answer(&claim, Verdict::Refused(Refusal::Late));
+    world.tell(Event::Beat);
+    let settled = world.now().cluster();
+    let claim = world.claim();
+    world.answer(&claim, Verdict::Refused(Refusal::Late));
+    world.tell(Event::GapsSettled(vec![(JobIndex(0), Some(settled))]));
+    assert!(settles(&world.tell(Event::Beat)));
+}
+
+#[test]
+fn a_clock_that_steps_back_repeats_nothing() {
+    let mut world = World::open(every_second());
+    let claim = world.claim();
+    world.answer(&claim, held());
+    world.offset = Offset::from_micros(world.offset.micros() - 10_000_000);
+    for _ in 0..10 {
+        world.tell(Event::Beat);
+        assert!(claims(world.wait(seconds(1))).is_empty());
+    }
+    assert_eq!(world.claim().slot.to_string(), "a@2026-11-22T03:00:02Z");
+}
+
+#[test]
+fn after_a_jump_forward_what_may_still_start_is_claimed_and_the_rest_is_settled() {
+    let mut world = World::open(every_second());
+    world.offset = Offset::from_micros(world.offset.micros() + 3_600_000_000);
+    let actions = world.tell(Event::Beat);
+    assert!(settles(&actions));
+    let slots: Vec<_> = claims(actions).iter().map(|claim| claim.slot.to_string()).collect();
+    assert_eq!(slots, ["a@2026-11-22T04:00:00Z"]);
+}
+
+#[test]
+fn without_a_beat_slots_are_planned_by_the_precise_timer() {
+    let mut world = World::open(every_second());
+    let mut slots = Vec::new();
+    let mut wakes = 0;
+    while slots.len() < 60 {
+        let wake = world.engine.next_wake(world.now()).expect("there is always a next slot");
+        assert!(wake > world.boot, "it does not spin");
+        world.boot = wake;
+        wakes += 1;
+        for claim in claims(world.wait(Duration::ZERO)) {
+            slots.push(claim.slot.at.unix_seconds());
+            world.answer(&claim, held());
+        }
+    }
+    assert_eq!(slots, (START + 1..=START + 60).collect::<Vec<_>>());
+    assert!(wakes <= 60 + 60 / LOOKAHEAD.as_secs() + 1, "{wakes} wakes");
+}
+
+#[test]
+fn a_lease_that_is_not_ours_any_more_ends_the_run_at_once() {
+    let mut world = World::open(every_second());
+    let claim = world.running();
+    let renewals = world.wait(seconds(2)).into_iter().find_map(|action| match action {
+        Action::Renew(renewals) => Some(renewals),
+        _ => None,
+    });
+    let renewals = renewals.expect("a quarter of the TTL has passed");
+    let sent = world.boot;
+    let answer = Ok(vec![Ownership::Forgotten]);
+    let actions = world.tell(Event::RenewalsAnswered { sent, renewals, answer });
+    assert!(
+        actions.iter().any(
+            |action| matches!(action, Action::Tell(token, Trust::Lost) if *token == claim.token)
+        ),
+        "{actions:?}"
+    );
+    assert!(completions(world.end(&claim, Outcome::LeaseLost)).is_empty());
+    assert!(world.engine.running.is_empty());
+}
+
+#[test]
+fn a_completion_without_an_answer_is_sent_again_and_its_lease_renewed_meanwhile() {
+    let mut world = World::open(every_second());
+    let claim = world.running();
+    let batch = completions(world.end(&claim, Outcome::Succeeded));
+    world.tell(Event::CompletionsAnswered { completions: batch, answer: Err(unknown()) });
+    let later = world.wait(seconds(2));
+    assert!(later.iter().any(|action| matches!(action, Action::Renew(_))));
+    let again = completions(later);
+    assert_eq!(again[0].token, claim.token);
+    world
+        .tell(Event::CompletionsAnswered { completions: again, answer: Ok(vec![Ownership::Ours]) });
+    assert!(world.engine.book.is_empty());
+}
+
+#[test]
+fn a_drain_claims_nothing_more_and_ends_when_the_last_completion_is_written() {
+    let mut world = World::open(every_second());
+    let claim = world.running();
+    world.tell(Event::Drain("SIGTERM"));
+    assert!(claims(world.wait(seconds(5))).is_empty());
+    let completions = completions(world.end(&claim, Outcome::Succeeded));
+    let actions =
+        world.tell(Event::CompletionsAnswered { completions, answer: Ok(vec![Ownership::Ours]) });
+    assert!(matches!(actions[..], [Action::Finish { killed: 0 }]), "{actions:?}");
+    assert!(world.engine.is_finished());
+}
+
+#[test]
+fn a_run_that_outlives_the_drain_is_stopped_and_handed_over() {
+    let mut world = World::open(every_second());
+    let claim = world.running();
+    world.tell(Event::Drain("SIGTERM"));
+    let actions = world.wait(seconds(30));
+    assert!(
+        actions.iter().any(
+            |action| matches!(action, Action::Stop(token, Stop::Drain) if *token == claim.token)
+        )
+    );
+    let completions = completions(world.end(&claim, Outcome::HandedOver));
+    assert_eq!(completions[0].keep_record, seconds(86_400), "an open slot is kept");
+    let actions =
+        world.tell(Event::CompletionsAnswered { completions, answer: Ok(vec![Ownership::Ours]) });
+    assert!(matches!(actions[..], [Action::Finish { killed: 1 }]), "{actions:?}");
+}
+
+#[test]
+fn a_second_signal_kills_and_does_not_wait_for_ever() {
+    let mut world = World::open(every_second());
+    let claim = world.running();
+    world.tell(Event::Drain("SIGTERM"));
+    let actions = world.tell(Event::Kill);
+    assert!(
+        actions.iter().any(
+            |action| matches!(action, Action::Stop(token, Stop::Kill) if *token == claim.token)
+        )
+    );
+    let actions = world.wait(seconds(5));
+    assert!(actions.iter().any(|action| matches!(action, Action::Finish { killed: 2 | 1 })));
+}
+
+#[test]
+fn a_slot_won_while_draining_is_handed_over_without_a_run() {
+    let mut world = World::open(every_second());
+    let claim = world.claim();
+    world.tell(Event::Drain("SIGTERM"));
+    let actions = world.answer(&claim, won());
+    assert_eq!(starts(&actions), 0);
+    assert_eq!(completions(actions)[0].outcome, Outcome::HandedOver);
+}
+
+#[test]
+fn a_claim_that_may_have_been_applied_is_resolved_before_a_drain_ends() {
+    let mut world = World::open(every_second());
+    let claim = world.claim();
+    world.lose_answer(&claim, unknown());
+    let again = claims(world.tell(Event::Drain("SIGTERM")));
+    assert_eq!(again[0].token, claim.token);
+    assert!(!world.engine.is_finished());
+    world.answer(&claim, held());
+    assert!(world.engine.is_finished());
+}
+
+#[test]
+fn a_slot_that_was_handed_over_is_claimed_and_a_lost_one_is_abandoned() {
+    let mut world = World::open(every_second());
+    let lapsed = |state, slot: &str| Lapsed {
+        slot: slot.parse().unwrap(),
+        token: Token::new(),
+        node: "web-2".parse().unwrap(),
+        state,
+    };
+    let actions = world.tell(Event::LapsedFound(Ok(vec![
+        lapsed(LapsedState::HandedOver, "a@2026-11-22T02:00:00Z"),
+        lapsed(LapsedState::Lost, "a@2026-11-22T02:00:01Z"),
+        lapsed(LapsedState::HandedOver, "gone@2026-11-22T02:00:00Z"),
+    ])));
+    let abandoned: Vec<_> = actions
+        .iter()
+        .filter_map(|action| match action {
+            Action::Abandon(abandoned) => Some(abandoned[0].0.slot.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(abandoned, ["a@2026-11-22T02:00:01Z"]);
+    let claims = claims(actions);
+    assert_eq!(claims.len(), 1);
+    assert_eq!(claims[0].slot.to_string(), "a@2026-11-22T02:00:00Z");
+    assert!(!claims[0].advance);
+}
+
+#[test]
+fn a_node_without_a_store_skips_what_is_due_and_settles_it_when_the_store_is_there() {
+    let mut world = World::new(every_second());
+    world.tell(Event::StoreHealth(Health::Down("refused".to_owned())));
+    world.tell(Event::Beat);
+    world.tell(Event::CursorsOpened(Err(unavailable())));
+    for _ in 0..5 {
+        assert!(claims(world.wait(seconds(1))).is_empty());
+    }
+    world.tell(Event::StoreHealth(Health::Up));
+    world.tell(Event::Beat);
+    let cursors = vec![SlotTime::from_unix_seconds(START)];
+    let actions = world.tell(Event::CursorsOpened(Ok(cursors)));
+    assert!(actions.iter().any(|action| matches!(action, Action::Ready)));
+    let Some(Action::SettleGaps(_, memory)) =
+        world.tell(Event::Beat).into_iter().find(|action| matches!(action, Action::SettleGaps(..)))
+    else {
+        panic!("the gap is settled")
+    };
+    let missed = SlotTime::from_unix_seconds(START + 2);
+    assert_eq!(memory.reason(missed, seconds(1), world.offset), MissedReason::StoreDown);
+}
+
+#[test]
+fn slots_are_taken_up_at_the_cursor_where_a_node_starts() {
+    let mut world = World::new(every_second());
+    world.tell(Event::StoreHealth(Health::Up));
+    world.tell(Event::Beat);
+    let cursors = vec![SlotTime::from_unix_seconds(START - 60)];
+    let actions = world.tell(Event::CursorsOpened(Ok(cursors)));
+    let slots: Vec<_> = claims(actions).iter().map(|claim| claim.slot.to_string()).collect();
+    assert_eq!(slots, ["a@2026-11-22T03:00:00Z"], "its window is open");
+    assert!(settles(&world.tell(Event::Beat)), "those before it are settled");
+}
+
+#[test]
+fn a_second_node_of_the_same_name_is_noticed_but_not_the_last_start_of_this_one() {
+    let mut world = World::open(every_second());
+    let [last_start, other] = [BootId::random(), BootId::random()];
+    let reply = |world: &World, replaced| {
+        Event::HeartbeatAnswered(Ok(HeartbeatReply { now: world.now().cluster(), replaced }))
+    };
+    for replaced in [Some(last_start), None, Some(world.engine.identity.boot)] {
+        let event = reply(&world, replaced);
+        world.tell(event);
+        assert!(world.engine.duplicates.is_empty());
+    }
+    let event = reply(&world, Some(other));
+    world.tell(event);
+    assert_eq!(world.engine.duplicates, HashSet::from([other]));
+}

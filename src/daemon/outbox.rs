@@ -1,0 +1,126 @@
+//! The outbox: writes that must reach the store, however long it is away.
+//!
+//! Invariants: an item stays until its batch was answered; one batch is under
+//! way at a time; the wait between tries grows to a second and ends when the
+//! store is back. The items are idempotent, so a batch whose answer was lost is
+//! sent again as it is.
+
+use std::time::Duration;
+
+use crate::clock::BootInstant;
+
+const FIRST_RETRY: Duration = Duration::from_millis(50);
+const LAST_RETRY: Duration = Duration::from_secs(1);
+
+/// At most so many items go in one batch.
+const BATCH: usize = 5_000;
+
+/// See the module's head.
+#[derive(Debug)]
+pub struct Outbox<T> {
+    waiting: Vec<T>,
+    in_flight: usize,
+    retry: Option<BootInstant>,
+    failures: u32,
+}
+
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        Self { waiting: Vec::new(), in_flight: 0, retry: None, failures: 0 }
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Adds an item.
+    pub fn put(&mut self, item: T) {
+        self.waiting.push(item);
+    }
+
+    /// How many items are not acknowledged yet.
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.in_flight
+    }
+
+    /// Whether every item is acknowledged.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// When the next batch is due; `now` or earlier when it is due already.
+    pub fn next_send(&self, now: BootInstant) -> Option<BootInstant> {
+        if self.waiting.is_empty() || self.in_flight > 0 {
+            return None;
+        }
+        Some(self.retry.unwrap_or(now))
+    }
+
+    /// Takes the batch that is due at `now`, if any.
+    pub fn take_due(&mut self, now: BootInstant) -> Vec<T> {
+        if self.next_send(now).is_none_or(|due| due > now) {
+            return Vec::new();
+        }
+        let batch: Vec<T> = self.waiting.drain(..self.waiting.len().min(BATCH)).collect();
+        self.in_flight = batch.len();
+        batch
+    }
+
+    /// The batch under way was answered.
+    pub fn acknowledged(&mut self) {
+        self.in_flight = 0;
+        self.retry = None;
+        self.failures = 0;
+    }
+
+    /// It was not; it goes again after a while.
+    pub fn unanswered(&mut self, batch: Vec<T>, now: BootInstant) {
+        self.in_flight = 0;
+        self.waiting.splice(0..0, batch);
+        let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(8)).min(LAST_RETRY);
+        self.failures += 1;
+        self.retry = Some(now + wait);
+    }
+
+    /// The store can be reached again: what waits is due now.
+    pub fn store_is_back(&mut self) {
+        self.retry = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(millis: u64) -> BootInstant {
+        BootInstant::from_nanos(millis * 1_000_000)
+    }
+
+    #[test]
+    fn an_item_stays_until_it_is_acknowledged_and_keeps_its_place() {
+        let mut outbox = Outbox::default();
+        outbox.put(1);
+        let batch = outbox.take_due(at(0));
+        outbox.put(2);
+        assert!(outbox.take_due(at(0)).is_empty(), "one batch at a time");
+        outbox.unanswered(batch, at(0));
+        assert!(outbox.take_due(at(49)).is_empty());
+        assert_eq!(outbox.take_due(at(50)), [1, 2]);
+        outbox.acknowledged();
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.next_send(at(60)), None);
+    }
+
+    #[test]
+    fn the_wait_grows_to_a_second_and_ends_when_the_store_is_back() {
+        let mut outbox = Outbox::default();
+        outbox.put(1);
+        for _ in 0..40 {
+            let batch = outbox.take_due(at(1_000_000));
+            outbox.unanswered(batch, at(999_000));
+        }
+        outbox.take_due(at(1_000_000));
+        outbox.unanswered(vec![1], at(1_000_000));
+        assert_eq!(outbox.next_send(at(0)), Some(at(1_001_000)));
+        outbox.store_is_back();
+        assert_eq!(outbox.take_due(at(1_000_000)), [1]);
+    }
+}
