@@ -122,7 +122,7 @@ pub struct Claim {
     pub ttl: Duration,
     /// The end of the start window: a first claim after it is refused.
     pub start_by: ClusterTime,
-    /// How long the slot's record outlives this claim.
+    /// How long the slot's record outlives this claim; never less than the lease.
     pub keep_record: Duration,
     /// The schedule whose cursor this claim is held against: a slot at or before
     /// the cursor that has no record is settled, and refused.

@@ -78,7 +78,7 @@ pub struct Renewal {
     pub token: Token,
     /// How long the lock lasts from now, whole milliseconds.
     pub ttl: Duration,
-    /// How long the slot's record outlives this renewal.
+    /// How long the slot's record outlives this renewal; never less than the lease.
     pub keep_record: Duration,
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use solocron::claim::{Holder, Refusal, Verdict};
 use solocron::ledger::Query;
 use solocron::outcome::Outcome;
-use solocron::slot::Slot;
+use solocron::slot::{Slot, SlotTime};
 use solocron::store::Ownership;
 
 use super::*;
@@ -96,8 +96,9 @@ pub(crate) async fn verdicts_come_in_the_order_of_the_claims(f: &impl Fixture) {
 pub(crate) async fn slots_of_one_job_and_jobs_of_one_instant_are_independent(f: &impl Fixture) {
     let store = f.store().await;
     let at = due(&*store, "backup").await.at;
-    let earlier = slot_in(&*store, "backup", -1).await;
-    let other_job = slot_in(&*store, "report", 0).await;
+    let before = SlotTime::from_unix_seconds(at.unix_seconds() - 1);
+    let earlier = Slot { job: job("backup"), at: before };
+    let other_job = Slot { job: job("report"), at };
     let here = Slot { job: job("backup"), at };
     for slot in [here, earlier, other_job] {
         assert_eq!(win(&*store, &claimant("web-1"), &claim_of(&slot, LONG)).await.attempt, 1);
@@ -148,7 +149,7 @@ pub(crate) async fn fences_grow_over_slots_and_handles(f: &impl Fixture) {
     let mut last = 0;
     for i in 0..30 {
         let store = &handles[i % handles.len()];
-        let slot = slot_in(&**store, "tick", -(i as i64)).await;
+        let slot = slot_in(&**store, "tick", i as i64 - 100).await;
         let fence = win(&**store, &claimant("web-1"), &claim_of(&slot, LONG)).await.fence.get();
         assert!(fence > last, "{fence} after {last}");
         assert!(fence < 1 << 53);

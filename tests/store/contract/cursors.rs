@@ -300,9 +300,9 @@ pub(crate) async fn what_is_recorded_has_a_record_or_a_run_in_the_ledger(f: &imp
         store.slot(&short.slot).await.unwrap().record.is_none()
     })
     .await;
-    let asked = [5, 10, 20, 25, 30, 40, 50].map(|s| later(start, s));
+    let asked = [1, 5, 10, 20, 25, 30, 40, 50].map(|s| later(start, s));
     let found = store.recorded(&job(JOB), &asked).await.unwrap();
-    assert_eq!(found, [false, false, true, false, true, true, false]);
+    assert_eq!(found, [false, false, false, true, false, true, true, false]);
     let elsewhere = store.recorded(&job("other"), &asked).await.unwrap();
-    assert_eq!(elsewhere, [false; 7], "of its own job only");
+    assert_eq!(elsewhere, [false; 8], "of its own job only");
 }

@@ -122,6 +122,7 @@ macro_rules! contract {
                 a_slot_s_story_is_told_in_every_state
                 a_missed_slot_s_story_is_the_range_it_lies_in
                 a_record_expires_and_its_slot_is_not_won_again
+                a_record_lasts_as_long_as_its_lease_at_least
                 an_open_slot_that_nobody_settles_expires_too
                 a_renewal_keeps_the_record_as_long_as_it_says
             }

@@ -102,6 +102,7 @@ pub(crate) async fn of_each_job_the_newest_entries_stay(f: &impl Fixture) {
     let store = f.store().await;
     let who = claimant("web-1");
     let few = Retention { per_job: 3, ..KEEP_ALL };
+    let of = |name| Query { job: Some(job(name)), limit: 100, ..Query::default() };
     run(&*store, &who, &due(&*store, "other").await, Outcome::Succeeded).await;
     let mut slots = Vec::new();
     for i in 0..7 {
@@ -111,8 +112,9 @@ pub(crate) async fn of_each_job_the_newest_entries_stay(f: &impl Fixture) {
         end.retention = few;
         assert_eq!(complete(&*store, &who, &end).await, Ownership::Ours);
         slots.insert(0, claim.slot);
+        let kept = store.history(&of("tick")).await.unwrap().len();
+        assert_eq!(kept, slots.len().min(3), "at any time");
     }
-    let of = |name| Query { job: Some(job(name)), limit: 100, ..Query::default() };
     let kept = store.history(&of("tick")).await.unwrap();
     let kept: Vec<_> = kept.iter().map(|entry| run_of(entry).slot.clone()).collect();
     assert_eq!(kept, slots[..3]);
@@ -297,6 +299,23 @@ pub(crate) async fn a_record_expires_and_its_slot_is_not_won_again(f: &impl Fixt
     assert_eq!(renew(&*store, &renewal(&claim, LONG)).await, Ownership::Forgotten);
     assert_eq!(complete(&*store, &who, &end).await, Ownership::Forgotten);
     assert_eq!(ledger(&*store).await.len(), 1, "the ledger keeps it");
+}
+
+pub(crate) async fn a_record_lasts_as_long_as_its_lease_at_least(f: &impl Fixture) {
+    let store = f.store().await;
+    let mut claim = claim_of(&due(&*store, "backup").await, LONG);
+    claim.keep_record = SHORT;
+    win(&*store, &claimant("web-1"), &claim).await;
+    let short = solocron::store::Renewal { keep_record: SHORT, ..renewal(&claim, LONG) };
+    for renewed in [false, true] {
+        if renewed {
+            assert_eq!(renew(&*store, &short).await, Ownership::Ours);
+        }
+        let since = now(&*store).await;
+        await_time(&*store, since + SHORT * 2).await;
+        let verdict = try_claim(&*store, &claimant("web-2"), &claim_of(&claim.slot, LONG)).await;
+        assert_eq!(holder(verdict).token, claim.token);
+    }
 }
 
 pub(crate) async fn an_open_slot_that_nobody_settles_expires_too(f: &impl Fixture) {
