@@ -1,5 +1,6 @@
 //! The store's tests: one contract suite that every backend passes, and beside
 //! it what is special to each.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 #[macro_use]
 mod contract;

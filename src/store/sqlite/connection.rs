@@ -9,7 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::fault::Fault;
 use super::file::{self, Identity};
-use super::kernel::{self, Kernel};
+use super::kernel::{self, Arrival, Kernel};
 use crate::clock::BootInstant;
 
 /// The schema's version, in `user_version`.
@@ -58,7 +58,12 @@ pub(super) struct Link {
 
 impl Link {
     /// Opens the file at `path`, making it if there is none.
-    pub(super) fn open(path: &Path, kernel: Kernel, patience: &Patience) -> Result<Self, Fault> {
+    pub(super) fn open(
+        path: &Path,
+        kernel: Kernel,
+        arrival: Arrival,
+        patience: &Patience,
+    ) -> Result<Self, Fault> {
         let path = file::prepare(path)?;
         let identity = Identity::of(&path);
         let mut db = Connection::open_with_flags(
@@ -74,6 +79,7 @@ impl Link {
             "PRAGMA synchronous = FULL;
              PRAGMA foreign_keys = ON;
              PRAGMA trusted_schema = OFF;
+             PRAGMA cache_size = -16384;
              PRAGMA journal_size_limit = 16777216;",
         )?;
         if version(&db)? != VERSION || !kernel::boot_is_settled(&db, &kernel)? {
@@ -84,7 +90,7 @@ impl Link {
                 tx.pragma_update(None, "application_id", APPLICATION)?;
                 tx.pragma_update(None, "user_version", VERSION)?;
             }
-            kernel::settle_boot(&tx, &kernel)?;
+            kernel::settle_boot(&tx, &kernel, arrival)?;
             tx.commit()?;
         }
         Ok(Self { db, boot_id: kernel.boot_id, path, identity })

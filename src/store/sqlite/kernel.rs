@@ -63,12 +63,7 @@ impl Clock {
     pub(super) fn read(db: &Connection, boot_id: &str) -> Result<Self, Fault> {
         match Self::find(db)? {
             Some(clock) if clock.boot_id == boot_id => Ok(clock),
-            Some(_) => Err(Fault::Unusable(
-                "the file was taken over by another boot of a kernel while this process used \
-                 it: two machines or virtual machines share it, and their clocks and locks do \
-                 not; give each its own file, or use redis://"
-                    .to_owned(),
-            )),
+            Some(_) => Err(taken_over()),
             None => Err(Fault::Unusable("the file has lost its clock".to_owned())),
         }
     }
@@ -96,6 +91,26 @@ impl Clock {
     }
 }
 
+fn taken_over() -> Fault {
+    Fault::Unusable(
+        "the file was taken over by another boot of a kernel while this process used it: two \
+         machines or virtual machines share it, though their clocks and locks do not agree, or \
+         it was replaced by an older copy; give each machine its own file, or use redis://, and \
+         start this node again"
+            .to_owned(),
+    )
+}
+
+/// Whether this process opens the file for the first time or again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// For the first time: a clock of another boot is one of the past.
+    First,
+    /// Again: no reboot has come in between, so a clock of another boot is one of
+    /// another kernel, alive at the same time.
+    Again,
+}
+
 /// Whether [`settle_boot`] would write.
 pub(super) fn boot_is_settled(db: &Connection, kernel: &Kernel) -> rusqlite::Result<bool> {
     Ok(Clock::find(db)?.is_some_and(|clock| clock.boot_id == kernel.boot_id))
@@ -103,10 +118,12 @@ pub(super) fn boot_is_settled(db: &Connection, kernel: &Kernel) -> rusqlite::Res
 
 /// Sets the clock for this boot, if no process has yet; in a write transaction.
 /// The leases of an older boot have lapsed: their holders ended with it.
-pub(super) fn settle_boot(db: &Connection, kernel: &Kernel) -> rusqlite::Result<()> {
+pub(super) fn settle_boot(db: &Connection, kernel: &Kernel, arrival: Arrival) -> Result<(), Fault> {
     let found = Clock::find(db)?;
-    if found.as_ref().is_some_and(|clock| clock.boot_id == kernel.boot_id) {
-        return Ok(());
+    match &found {
+        Some(clock) if clock.boot_id == kernel.boot_id => return Ok(()),
+        Some(_) if arrival == Arrival::Again => return Err(taken_over()),
+        Some(_) | None => {}
     }
     let boot = BootInstant::now();
     let by_wall = kernel.wall.cluster_time(boot);

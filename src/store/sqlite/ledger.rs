@@ -39,17 +39,31 @@ pub(super) fn append(
     if let (Entry::Run(run), Some(tail)) = (entry, tail) {
         put_tail(step, job, run.outcome == Outcome::Succeeded, tail)?;
     }
-    step.tx
-        .prepare_cached("DELETE FROM ledger WHERE cluster = ?1 AND job = ?2 AND number <= ?3")?
-        .execute(params![step.cluster, job, number - i64::from(retention.per_job)])?;
-    step.tx
+    trim(step, job, number, retention)
+}
+
+/// Removes what a job has too much of, now that its newest entry is `number`: what
+/// is past its count, and some of what is past its time.
+fn trim(step: &Step<'_>, job: &str, number: i64, retention: Retention) -> Result<(), Fault> {
+    let surplus = number - i64::from(retention.per_job);
+    if surplus > 0 {
+        step.tx
+            .prepare_cached("DELETE FROM ledger WHERE cluster = ?1 AND job = ?2 AND number <= ?3")?
+            .execute(params![step.cluster, job, surplus])?;
+    }
+    let too_old = oldest(step, retention.keep);
+    let aged: Vec<i64> = step
+        .tx
         .prepare_cached(
-            "DELETE FROM ledger WHERE id IN
-                (SELECT id FROM (SELECT id, recorded_at FROM ledger
-                                 WHERE cluster = ?1 AND job = ?2 ORDER BY number LIMIT ?3)
-                 WHERE recorded_at < ?4)",
+            "SELECT id FROM (SELECT id, recorded_at FROM ledger
+                             WHERE cluster = ?1 AND job = ?2 ORDER BY number LIMIT ?3)
+             WHERE recorded_at < ?4",
         )?
-        .execute(params![step.cluster, job, AGED as i64, oldest(step, retention.keep)])?;
+        .query_map(params![step.cluster, job, AGED as i64, too_old], |row| row.get(0))?
+        .collect::<rusqlite::Result<_>>()?;
+    for id in aged {
+        step.tx.prepare_cached("DELETE FROM ledger WHERE id = ?1")?.execute([id])?;
+    }
     Ok(())
 }
 
@@ -114,13 +128,22 @@ fn put_tail(step: &Step<'_>, job: &str, succeeded: bool, tail: &str) -> Result<(
             "INSERT INTO tails (entry, cluster, job, succeeded, tail) VALUES (?1, ?2, ?3, ?4, ?5)",
         )?
         .execute(params![step.tx.last_insert_rowid(), step.cluster, job, succeeded, tail])?;
-    step.tx
+    let surplus: Option<i64> = step
+        .tx
         .prepare_cached(
-            "DELETE FROM tails WHERE entry IN
-                (SELECT entry FROM tails WHERE cluster = ?1 AND job = ?2 AND succeeded = ?3
-                 ORDER BY entry DESC LIMIT -1 OFFSET ?4)",
+            "SELECT entry FROM tails WHERE cluster = ?1 AND job = ?2 AND succeeded = ?3
+             ORDER BY entry DESC LIMIT 1 OFFSET ?4",
         )?
-        .execute(params![step.cluster, job, succeeded, TAILS_KEPT as i64])?;
+        .query_row(params![step.cluster, job, succeeded, TAILS_KEPT as i64], |row| row.get(0))
+        .optional()?;
+    if let Some(entry) = surplus {
+        step.tx
+            .prepare_cached(
+                "DELETE FROM tails
+                 WHERE cluster = ?1 AND job = ?2 AND succeeded = ?3 AND entry <= ?4",
+            )?
+            .execute(params![step.cluster, job, succeeded, entry])?;
+    }
     Ok(())
 }
 
@@ -134,6 +157,26 @@ macro_rules! select {
         )
     };
 }
+
+/// One statement for each way into the history, so that each has its index. (The
+/// `+` keeps SQLite from taking the index by time for one job's few entries.)
+pub(super) const OF_JOB: &str = select!(
+    "WHERE cluster = ?1 AND job = ?2 AND +recorded_at >= ?3 AND (?4 IS NULL OR node = ?4)
+     ORDER BY number DESC LIMIT ?5"
+);
+pub(super) const OF_NODE: &str = select!(
+    "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND node = ?4
+     ORDER BY recorded_at DESC, id DESC LIMIT ?5"
+);
+pub(super) const OF_ALL: &str = select!(
+    "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND ?4 IS NULL
+     ORDER BY recorded_at DESC, id DESC LIMIT ?5"
+);
+
+pub(super) const OF_SLOT: &str = select!(
+    "WHERE cluster = ?1 AND job = ?2 AND slot <= ?3 AND (slot = ?3 OR slot_to >= ?3)
+     ORDER BY number"
+);
 
 /// An entry from its row.
 fn read(row: &Row<'_>) -> Result<Entry, Fault> {
@@ -174,30 +217,10 @@ pub(super) fn history(step: &mut Step<'_>, query: &Query) -> Result<Vec<Entry>, 
     let since = query.since.map_or(i64::MIN, ClusterTime::unix_micros);
     let limit = i64::try_from(query.limit).unwrap_or(i64::MAX);
     let node = query.node.as_ref().map(|node| node.as_str());
-    // One statement for each way in, so that each has its index.
     let (sql, of) = match (&query.job, node) {
-        (Some(job), _) => (
-            select!(
-                "WHERE cluster = ?1 AND job = ?2 AND recorded_at >= ?3
-                   AND (?4 IS NULL OR node = ?4)
-                 ORDER BY number DESC LIMIT ?5"
-            ),
-            Some(job.as_str()),
-        ),
-        (None, Some(_)) => (
-            select!(
-                "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND node = ?4
-                 ORDER BY recorded_at DESC, id DESC LIMIT ?5"
-            ),
-            None,
-        ),
-        (None, None) => (
-            select!(
-                "WHERE cluster = ?1 AND ?2 IS NULL AND recorded_at >= ?3 AND ?4 IS NULL
-                 ORDER BY recorded_at DESC, id DESC LIMIT ?5"
-            ),
-            None,
-        ),
+        (Some(job), _) => (OF_JOB, Some(job.as_str())),
+        (None, Some(_)) => (OF_NODE, None),
+        (None, None) => (OF_ALL, None),
     };
     let mut statement = step.tx.prepare_cached(sql)?;
     let mut rows = statement.query(params![step.cluster, of, since, node, limit])?;
@@ -211,10 +234,7 @@ pub(super) fn history(step: &mut Step<'_>, query: &Query) -> Result<Vec<Entry>, 
 pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault> {
     let record = records::find(step, slot)?.map(|record| record.shown(step.now));
     let of_slot = params![step.cluster, slot.job.as_str(), slot.at.unix_seconds()];
-    let mut statement = step.tx.prepare_cached(select!(
-        "WHERE cluster = ?1 AND job = ?2 AND slot <= ?3 AND (slot = ?3 OR slot_to >= ?3)
-         ORDER BY number"
-    ))?;
+    let mut statement = step.tx.prepare_cached(OF_SLOT)?;
     let mut rows = statement.query(of_slot)?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
@@ -232,17 +252,17 @@ pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault
     Ok(SlotStory { record, entries, tail })
 }
 
+pub(super) const RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM slots
+                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND keep_until > ?4)
+         OR EXISTS (SELECT 1 FROM ledger
+                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND run_id IS NOT NULL)";
+
 pub(super) fn recorded(
     step: &mut Step<'_>,
     job: &JobName,
     slots: &[SlotTime],
 ) -> Result<Vec<bool>, Fault> {
-    let mut statement = step.tx.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM slots
-                        WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND keep_until > ?4)
-             OR EXISTS (SELECT 1 FROM ledger
-                        WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND run_id IS NOT NULL)",
-    )?;
+    let mut statement = step.tx.prepare_cached(RECORDED)?;
     let mut found = Vec::with_capacity(slots.len());
     for at in slots {
         let of_slot =

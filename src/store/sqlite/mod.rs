@@ -27,6 +27,7 @@ use crate::store::{
     Result, SlotStory, Store, Warning,
 };
 
+mod calls;
 mod claims;
 mod connection;
 mod cursors;
@@ -37,6 +38,9 @@ mod ledger;
 mod nodes;
 mod records;
 mod thread;
+
+#[cfg(test)]
+mod tests;
 
 pub use kernel::Kernel;
 
@@ -65,7 +69,7 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    calls: thread::Calls,
+    calls: calls::Calls,
 }
 
 impl SqliteStore {
@@ -242,6 +246,7 @@ fn skew_in_words(micros: i64) -> Option<String> {
     let way = if micros > 0 { "ahead of" } else { "behind" };
     Some(format!(
         "the cluster's clock in the file is {by:?} {way} this machine's wall clock, which was \
-         set since the first start after boot: slots come due by the former until the next reboot"
+         set since the first start after boot: slots come due by the former until the next \
+         reboot; start solocron only once the clock is right (systemd: After=time-sync.target)"
     ))
 }

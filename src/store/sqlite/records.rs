@@ -141,14 +141,14 @@ pub(super) fn put(
     Ok(())
 }
 
+pub(super) const LAPSED: &str = "SELECT job, slot, token, node, state FROM slots
+     WHERE cluster = ?1 AND state IN ('running', 'handed_over')
+       AND lapses_at <= ?2 AND keep_until > ?2
+     ORDER BY lapses_at LIMIT ?3";
+
 /// The open slots whose lease has lapsed, longest ago first.
 pub(super) fn lapsed(step: &mut Step<'_>, limit: usize) -> Result<Vec<Lapsed>, Fault> {
-    let mut statement = step.tx.prepare_cached(
-        "SELECT job, slot, token, node, state FROM slots
-         WHERE cluster = ?1 AND state IN ('running', 'handed_over')
-           AND lapses_at <= ?2 AND keep_until > ?2
-         ORDER BY lapses_at LIMIT ?3",
-    )?;
+    let mut statement = step.tx.prepare_cached(LAPSED)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let rows =
         statement.query_map(params![step.cluster, step.now.unix_micros(), limit], |row| {
@@ -181,13 +181,13 @@ pub(super) fn slot(job: &str, at: i64) -> Result<Slot, Fault> {
     })
 }
 
+pub(super) const EXPIRE: &str = "DELETE FROM slots WHERE (cluster, job, slot) IN
+        (SELECT cluster, job, slot FROM slots WHERE keep_until <= ?1 LIMIT ?2)";
+
 /// Removes expired records, at most `limit`.
 pub(super) fn expire(step: &Step<'_>, limit: usize) -> Result<(), Fault> {
     step.tx
-        .prepare_cached(
-            "DELETE FROM slots WHERE (cluster, job, slot) IN
-                (SELECT cluster, job, slot FROM slots WHERE keep_until <= ?1 LIMIT ?2)",
-        )?
+        .prepare_cached(EXPIRE)?
         .execute(params![step.now.unix_micros(), i64::try_from(limit).unwrap_or(i64::MAX)])?;
     Ok(())
 }

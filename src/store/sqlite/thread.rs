@@ -1,72 +1,30 @@
-//! The thread that owns the connection, and how calls come to it.
+//! The thread that owns the connection.
 //!
 //! Invariants:
 //!
 //! - A call that was given up before its transaction began is never executed: the
 //!   caller and the thread race for its [`Ticket`], and one of them wins.
-//! - A caller waits no longer than the bound, whatever the file does.
+//! - After an error that may lie with the connection the next call opens the file
+//!   anew; health is what the last call saw.
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 use rusqlite::{Transaction, TransactionBehavior};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
+use super::calls::{Calls, Job, Ticket, report};
 use super::connection::{Link, Patience};
 use super::fault::{Fault, Stage};
-use super::kernel::{Clock, Kernel};
+use super::kernel::{Arrival, Clock, Kernel};
 use crate::claim::Fence;
 use crate::clock::{BootInstant, ClusterTime};
 use crate::store::{Health, Result, StoreError};
 
 /// So many calls wait at most; the callers of more are told at once.
 const QUEUE: usize = 1024;
-
-/// Where a call stands.
-const OPEN: u8 = 0;
-const ENTERED: u8 = 1;
-const GIVEN_UP: u8 = 2;
-
-/// One call's right to be executed: entered by the thread, or given up by the caller.
-#[derive(Debug)]
-struct Ticket {
-    state: AtomicU8,
-    /// From then on nobody waits for it.
-    deadline: BootInstant,
-}
-
-impl Ticket {
-    /// Whether its caller may still be waiting.
-    fn is_open(&self) -> bool {
-        self.state.load(Ordering::Acquire) == OPEN && BootInstant::now() < self.deadline
-    }
-
-    /// The thread's step; false when the caller has given up.
-    fn enter(&self) -> bool {
-        self.take(ENTERED)
-    }
-
-    /// The caller's step; false when the thread may be writing.
-    fn give_up(&self) -> bool {
-        self.take(GIVEN_UP)
-    }
-
-    fn take(&self, state: u8) -> bool {
-        self.state.compare_exchange(OPEN, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
-    }
-}
-
-/// Gives the call up when its caller goes away.
-struct Caller(Arc<Ticket>);
-
-impl Drop for Caller {
-    fn drop(&mut self) {
-        self.0.give_up();
-    }
-}
 
 /// What the body of a call works with: a transaction at one instant.
 pub(super) struct Step<'a> {
@@ -77,101 +35,6 @@ pub(super) struct Step<'a> {
     pub(super) last_fence: Fence,
 }
 
-type Job = Box<dyn FnOnce(&mut Desk) + Send>;
-
-/// The async side: sends calls and waits for their answers.
-#[derive(Debug)]
-pub(super) struct Calls {
-    queue: SyncSender<Job>,
-    health: Arc<watch::Sender<Health>>,
-    bound: Duration,
-    path: PathBuf,
-}
-
-impl Calls {
-    /// A call that only reads.
-    pub(super) async fn read<T: Send + 'static>(
-        &self,
-        body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault> + Send + 'static,
-    ) -> Result<T> {
-        self.call(move |desk, ticket| desk.read(ticket, body)).await
-    }
-
-    /// A call that writes, in one transaction.
-    pub(super) async fn write<T: Send + 'static>(
-        &self,
-        body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault> + Send + 'static,
-    ) -> Result<T> {
-        self.call(move |desk, ticket| desk.write(ticket, body)).await
-    }
-
-    /// A call about the file itself.
-    pub(super) async fn examine<T: Send + 'static>(
-        &self,
-        body: impl FnOnce(&Link, &Kernel) -> std::result::Result<T, Fault> + Send + 'static,
-    ) -> Result<T> {
-        self.call(move |desk, ticket| desk.examine(ticket, body)).await
-    }
-
-    /// Closes the file; what comes later is unavailable.
-    pub(super) async fn close(&self) {
-        let _ = self
-            .call(|desk, _| {
-                desk.closed = true;
-                desk.link = None;
-                Ok(())
-            })
-            .await;
-    }
-
-    pub(super) fn health(&self) -> watch::Receiver<Health> {
-        self.health.subscribe()
-    }
-
-    async fn call<T: Send + 'static>(
-        &self,
-        body: impl FnOnce(&mut Desk, &Ticket) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let ticket = Arc::new(Ticket {
-            state: AtomicU8::new(OPEN),
-            deadline: BootInstant::now() + self.bound,
-        });
-        let caller = Caller(ticket.clone());
-        let (reply, answer) = oneshot::channel();
-        let job: Job = Box::new(move |desk| {
-            let answer = body(desk, &ticket);
-            let _ = reply.send(answer);
-        });
-        self.queue.try_send(job).map_err(|refused| {
-            StoreError::Unavailable(match refused {
-                TrySendError::Full(_) => "too many calls wait for the file".to_owned(),
-                TrySendError::Disconnected(_) => "its thread has ended".to_owned(),
-            })
-        })?;
-        let error = match tokio::time::timeout(self.bound, answer).await {
-            Ok(Ok(answer)) => return answer,
-            Ok(Err(_)) => "its thread has ended".to_owned(),
-            Err(_) => format!(
-                "{}: no answer within {:?}: the disk hangs, or another process holds the file",
-                self.path.display(),
-                self.bound
-            ),
-        };
-        let down = Health::Down(error.clone());
-        self.health.send_if_modified(|held| {
-            held != &down && {
-                *held = down;
-                true
-            }
-        });
-        Err(if caller.0.give_up() {
-            StoreError::Unavailable(error)
-        } else {
-            StoreError::Unknown(error)
-        })
-    }
-}
-
 /// The thread's side: the file, open or to be opened.
 pub(super) struct Desk {
     path: PathBuf,
@@ -180,6 +43,7 @@ pub(super) struct Desk {
     bound: Duration,
     patience: Patience,
     link: Option<Link>,
+    arrival: Arrival,
     closed: bool,
     health: Arc<watch::Sender<Health>>,
     /// Whether the last failure was a write's: then only a write shows that it is over.
@@ -203,6 +67,7 @@ pub(super) fn start(
         bound,
         patience: Patience::default(),
         link: None,
+        arrival: Arrival::First,
         closed: false,
         health: health.clone(),
         cannot_write: false,
@@ -230,6 +95,12 @@ pub(super) fn start(
 }
 
 impl Desk {
+    /// Closes the file for good.
+    pub(super) fn close(&mut self) {
+        self.closed = true;
+        self.link = None;
+    }
+
     fn work(&mut self, jobs: &Receiver<Job>) {
         while let Ok(job) = jobs.recv() {
             job(self);
@@ -244,10 +115,12 @@ impl Desk {
         if self.link.is_some() {
             return Ok(());
         }
-        let opened = self.kernel().and_then(|k| Link::open(&self.path, k, &self.patience));
+        let opened =
+            self.kernel().and_then(|k| Link::open(&self.path, k, self.arrival, &self.patience));
         match opened {
             Ok(link) => {
                 self.link = Some(link);
+                self.arrival = Arrival::Again;
                 self.up();
                 Ok(())
             }
@@ -274,7 +147,7 @@ impl Desk {
         self.open()
     }
 
-    fn read<T>(
+    pub(super) fn read<T>(
         &mut self,
         ticket: &Ticket,
         body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault>,
@@ -284,7 +157,7 @@ impl Desk {
         self.after(done, false)
     }
 
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         ticket: &Ticket,
         body: impl FnOnce(&mut Step<'_>) -> std::result::Result<T, Fault>,
@@ -294,7 +167,7 @@ impl Desk {
         self.after(done, true)
     }
 
-    fn examine<T>(
+    pub(super) fn examine<T>(
         &mut self,
         ticket: &Ticket,
         body: impl FnOnce(&Link, &Kernel) -> std::result::Result<T, Fault>,
@@ -364,12 +237,7 @@ impl Desk {
 
     fn up(&mut self) {
         self.cannot_write = false;
-        self.health.send_if_modified(|held| {
-            held != &Health::Up && {
-                *held = Health::Up;
-                true
-            }
-        });
+        report(&self.health, Health::Up);
     }
 
     fn down(&self, fault: Fault, stage: Stage) -> StoreError {
@@ -379,13 +247,7 @@ impl Desk {
                 why.clone()
             }
         };
-        let down = Health::Down(why);
-        self.health.send_if_modified(|held| {
-            held != &down && {
-                *held = down;
-                true
-            }
-        });
+        report(&self.health, Health::Down(why));
         error
     }
 }
