@@ -3,9 +3,9 @@
 //! - a run: `OUTCOME SLOT NODE RUN ATTEMPT FENCE STARTED DURATION DELAY EXIT SIGNAL ERROR`
 //! - slots missed: `gap FROM TO COUNT REASON NODE RECORDED`
 //!
-//! SLOT, FROM and TO are Unix seconds, STARTED and RECORDED microseconds.
-//! DURATION is microseconds after STARTED, and DELAY, which the script fills in
-//! by the store's clock, how long after the end the entry was written. `-` stands
+//! SLOT, FROM and TO are Unix seconds. STARTED counts microseconds after the slot,
+//! DURATION after the start, and DELAY after the end: the script fills it in by the
+//! store's clock when it writes the entry. RECORDED is Unix microseconds. `-` stands
 //! for what is absent; ERROR is the rest of the text.
 
 use crate::claim::Fence;
@@ -20,12 +20,13 @@ use crate::store::{Completion, Result, StoreError};
 pub(super) fn of_run(node: &NodeName, run: &Completion) -> (String, String) {
     let started = run.started_at.unix_micros();
     let before = format!(
-        "{} {} {node} {} {} {} {started} {} ",
+        "{} {} {node} {} {} {} {} {} ",
         run.outcome,
         run.slot.at.unix_seconds(),
         run.run_id,
         run.attempt,
         run.fence,
+        started.saturating_sub(run.slot.at.cluster_time().unix_micros()),
         run.finished_at.unix_micros().saturating_sub(started),
     );
     let mut after = format!(" {} {}", optional(run.exit_code), optional(run.signal));
@@ -63,7 +64,7 @@ fn parse_run(job: &JobName, line: &str) -> Option<RunEntry> {
     let at = SlotTime::from_unix_seconds(word(&mut words)?);
     let (node, run_id, attempt) = (word(&mut words)?, word(&mut words)?, word(&mut words)?);
     let fence = Fence::new(word(&mut words)?);
-    let started: i64 = word(&mut words)?;
+    let started = at.cluster_time().unix_micros().checked_add(word(&mut words)?)?;
     let finished = started.checked_add(word(&mut words)?)?;
     let recorded = finished.checked_add(word(&mut words)?)?;
     let (exit_code, signal) = (optional_word(&mut words)?, optional_word(&mut words)?);

@@ -27,7 +27,8 @@ for at = 5, #ARGV, 7 do
     local fence, attempt, node, claimed = match(record, '^(%d+) (%d+) (%S+) (%d+)', 60)
     -- OUTCOME SLOT NODE RUN ATTEMPT FENCE STARTED DURATION DELAY EXIT SIGNAL ERROR
     local line = table.concat({
-      'abandoned', ARGV[at + 2], node, token, attempt, fence, claimed, digits(now - claimed), '0', '-', '-',
+      'abandoned', ARGV[at + 2], node, token, attempt, fence,
+      digits(claimed - ARGV[at + 2] * 1000000), digits(now - claimed), '0', '-', '-',
       'node ' .. node .. ' was lost: it had not renewed its lease when that lapsed; settled by node ' .. by,
     }, ' ')
     local refused =
