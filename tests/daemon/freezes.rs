@@ -1,4 +1,6 @@
-//! Replicas that are frozen for longer than their leases, and go on.
+//! Replicas that are frozen or cut off for longer than their leases, and go on.
+
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -6,13 +8,15 @@ use serde_json::Value;
 use crate::harness::node::Node;
 use crate::harness::oracle::second;
 use crate::harness::processes::with_variable;
-use crate::harness::site::{FIRST, Ground, Site, TESTIFY, every_second};
+use crate::harness::site::{FIRST, Ground, Site, TESTIFY, every_second, ticks};
 use crate::harness::until;
+use crate::harness::wire::Wire;
 use crate::storm;
 
 on_every_store! {
     a_run_of_a_frozen_node_is_ended_when_it_wakes_and_its_slot_stays_abandoned
     a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger
+    slots_that_the_only_node_slept_through_are_missed_as_late
 }
 
 /// Freezes `node`, but not while it holds the store.
@@ -59,14 +63,19 @@ impl Frozen {
         format!("SOLOCRON_RUN_ID={}", self.lost["run_id"].as_str().expect("it is text"))
     }
 
-    /// The node goes on, learns of its loss, and nothing comes of the run any more.
-    fn wake_and_judge(mut self) {
+    /// The node goes on and learns of its loss.
+    fn wake_and_judge(self) {
         self.frozen.signal(Signal::SIGCONT);
         let run_id = self.lost["run_id"].clone();
         self.frozen.wait_where("run.finished", |record| record["run_id"] == run_id);
         let lost = self.frozen.wait_where("lease.lost", |record| record["run_id"] == run_id);
         assert!(["done", "not_renewed"].contains(&lost["reason"].as_str().unwrap()), "{lost}");
         assert_eq!(with_variable(&self.run()), [0; 0], "its processes are gone");
+        self.judge();
+    }
+
+    /// Nothing comes of the run any more.
+    fn judge(mut self) {
         storm::pass([&self.frozen, &self.other], 3);
         storm::drain([&mut self.frozen, &mut self.other]);
 
@@ -98,4 +107,54 @@ fn a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger(grou
     std::fs::write(frozen.site.folder().join("go"), "").expect("it can be written");
     until("the run has ended by itself", || frozen.site.lines("ended") == ["done"]);
     frozen.wake_and_judge();
+}
+
+fn slots_that_the_only_node_slept_through_are_missed_as_late(ground: Ground) {
+    let site = Site::new(ground, "", &ticks(5, ""));
+    let mut node = site.start("sleepy").ready();
+    let after = storm::begin([&node]);
+    storm::pass([&node], 2);
+    freeze(&site, &node);
+    // What is tested is a sleep of a certain length.
+    std::thread::sleep(Duration::from_secs(5));
+    node.signal(Signal::SIGCONT);
+    node.wait("slot.missed");
+    let scope = storm::scope(5, after, storm::pass([&node], 3));
+    storm::settle(&site, &scope);
+    storm::drain([&mut node]);
+    let account = storm::judge(&site.evidence([&node]), &scope);
+    assert!(account.missed.get("late") >= Some(&(3 * 5)), "{account:?}");
+    assert_eq!(account.missed.get("no_node"), None, "{account:?}");
+}
+
+#[test]
+fn a_node_that_is_cut_off_has_ended_its_run_when_the_slot_is_abandoned() {
+    let long = format!("{TESTIFY}; {FIRST} && exec sleep 600; true");
+    let keys = "lease_ttl = '4s'\nstart_within = '15s'";
+    let site = Site::new(Ground::Redis, "", &every_second("long", &long, keys));
+    let wire = Wire::to(site.redis().port());
+    let cut = site.start_with("cut", |command| {
+        command.args(["--store", &wire.url()]);
+    });
+    let cut = cut.ready();
+    let run_id = site.first_run();
+    let other = site.start("other").ready();
+    storm::begin([&cut, &other]);
+    let lost = cut.wait_where("run.started", |record| record["run_id"] == *run_id);
+    wire.cut();
+    other.wait_where("slot.abandoned", |record| record["run_id"] == *run_id);
+    let when = |node: &Node, event: &str| {
+        let log = node.log();
+        let found = log
+            .iter()
+            .find(|logged| logged.text("event") == event && logged.text("run_id") == run_id);
+        found.unwrap_or_else(|| panic!("{} logged no {event} of the run", node.name)).at
+    };
+    assert!(when(&cut, "run.finished") < when(&other, "slot.abandoned"));
+    assert_eq!(cut.wait("lease.lost")["reason"], "not_renewed");
+    assert_eq!(with_variable(&format!("SOLOCRON_RUN_ID={run_id}")), [0; 0]);
+
+    wire.mend();
+    cut.wait("store.up");
+    Frozen { site, frozen: cut, other, lost }.judge();
 }

@@ -27,6 +27,9 @@ pub(crate) fn newest(node: &Node) -> i64 {
 /// that any has come to now. Returns the last slot before that.
 pub(crate) fn pass<'a>(nodes: impl IntoIterator<Item = &'a Node>, seconds: i64) -> i64 {
     let nodes: Vec<_> = nodes.into_iter().collect();
+    for node in &nodes {
+        until(&format!("{} has come to a first slot", node.name), || newest(node) > 0);
+    }
     let goal = nodes.iter().map(|node| newest(node)).max().expect("there are nodes") + seconds;
     for node in &nodes {
         let arrived = |record: &serde_json::Value| {
@@ -41,10 +44,7 @@ pub(crate) fn pass<'a>(nodes: impl IntoIterator<Item = &'a Node>, seconds: i64) 
 
 /// Waits until every node has come to a first slot; the last slot before which
 /// nothing is promised.
-pub(crate) fn begin<'a>(nodes: impl IntoIterator<Item = &'a Node> + Clone) -> i64 {
-    for node in nodes.clone() {
-        until(&format!("{} has come to a first slot", node.name), || newest(node) > 0);
-    }
+pub(crate) fn begin<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> i64 {
     pass(nodes, 1)
 }
 

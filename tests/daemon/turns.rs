@@ -12,6 +12,7 @@ on_every_store! {
     replicas_stopped_and_started_in_turn_lose_no_slot_and_run_none_twice
     runs_that_outlive_every_drain_are_handed_on_until_they_end
     a_run_that_outlives_the_drain_is_handed_over_and_never_overlaps_itself
+    a_slot_handed_over_by_the_last_node_is_run_by_the_next_that_comes
 }
 
 /// A command that notes in `overlaps` if another run of its slot still lives: the
@@ -71,7 +72,7 @@ fn runs_that_outlive_every_drain_are_handed_on_until_they_end(ground: Ground) {
     let scope = storm::scope(3, after, storm::pass(&nodes, 2));
     storm::settle(&site, &scope);
     nodes.iter().for_each(Node::terminate);
-    nodes.iter_mut().for_each(|node| drop(node.drained()));
+    nodes.iter_mut().for_each(|node| assert!(node.drained() <= 1));
 
     for (node, code) in &stopped {
         let killed = node.wait("node.stopped")["killed"].as_u64();
@@ -131,4 +132,26 @@ fn a_run_that_outlives_the_drain_is_handed_over_and_never_overlaps_itself(ground
     );
     assert!(runs[0].fence < runs[1].fence, "{runs:?}");
     assert_eq!(site.lines("overlaps"), [""; 0], "the second began while the first still lived");
+}
+
+fn a_slot_handed_over_by_the_last_node_is_run_by_the_next_that_comes(ground: Ground) {
+    let long = guarded(&format!("{FIRST} && exec sleep 600; true"));
+    let site = Site::new(ground, "drain_timeout = '100ms'", &every_second("long", &long, ""));
+    let mut last = site.start("last").ready();
+    let run_id = site.first_run();
+    let begun = last.wait_where("run.started", |record| record["run_id"] == *run_id);
+    let key = ("long".to_owned(), second(begun["slot"].as_str().expect("it is text")));
+    assert_eq!(last.drain(), 1, "a run had to be ended");
+    let left = site.ask(&["slot", "long", begun["slot"].as_str().expect("it is text")]);
+    assert!(left.contains("waits for another node"), "{left}");
+
+    // By now its start window may have closed; that binds first claims only.
+    let mut next = site.start("next").ready();
+    let again = next.wait_where("run.finished", |record| record["slot"] == begun["slot"]);
+    assert_eq!((&again["attempt"], &again["outcome"]), (&2.into(), &"succeeded".into()));
+    let scope = Scope { jobs: vec![key.0.clone()], after: key.1 - 1, upto: key.1 };
+    storm::settle(&site, &scope);
+    storm::drain([&mut next]);
+    let account = storm::judge(&site.evidence([&last, &next]), &scope);
+    assert_eq!((account.ran, account.handed_over), (1, 1), "{account:?}");
 }

@@ -10,6 +10,7 @@ pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod redis_server;
 pub(crate) mod site;
+pub(crate) mod wire;
 
 use std::time::Duration;
 
