@@ -13,7 +13,7 @@ const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
 /// At most so many items go in one batch.
-const BATCH: usize = 5_000;
+const BATCH: usize = 1_000;
 
 /// See the module's head.
 #[derive(Debug)]

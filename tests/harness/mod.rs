@@ -1,5 +1,29 @@
-//! What tests start beside the program: real servers, and all that is real.
+//! What tests start beside the program: real servers, real nodes, and an oracle.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
 
+pub(crate) mod clock;
+pub(crate) mod figures;
+pub(crate) mod node;
+pub(crate) mod oracle;
+pub(crate) mod processes;
 pub(crate) mod redis_server;
+pub(crate) mod site;
+pub(crate) mod wire;
+
+use std::time::Duration;
+
+use solocron::clock::BootInstant;
+
+/// The longest that any test waits for a state. Only a broken program needs it.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until `holds`; panics with `what` when that does not come about.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = BootInstant::now();
+    while !holds() {
+        assert!(BootInstant::now().since(begun) < PATIENCE, "waited in vain until {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,160 @@
+//! Replicas that are frozen or cut off for longer than their leases, and go on.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::harness::node::Node;
+use crate::harness::oracle::second;
+use crate::harness::processes::with_variable;
+use crate::harness::site::{FIRST, Ground, Site, TESTIFY, every_second, ticks};
+use crate::harness::until;
+use crate::harness::wire::Wire;
+use crate::storm;
+
+on_every_store! {
+    a_run_of_a_frozen_node_is_ended_when_it_wakes_and_its_slot_stays_abandoned
+    a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger
+    slots_that_the_only_node_slept_through_are_missed_as_late
+}
+
+/// Freezes `node`, but not while it holds the store.
+fn freeze(site: &Site, node: &Node) {
+    until(&format!("{} is frozen and holds nothing", node.name), || {
+        node.signal(Signal::SIGSTOP);
+        let holds = site.is_held();
+        if holds {
+            node.signal(Signal::SIGCONT);
+        }
+        !holds
+    });
+}
+
+/// A frozen node whose slot another has settled meanwhile.
+struct Frozen {
+    site: Site,
+    frozen: Node,
+    other: Node,
+    /// The `run.started` of the run that it holds.
+    lost: Value,
+}
+
+/// The first run does `work`, all others nothing; its node is frozen until its
+/// slot is abandoned.
+fn frozen(ground: Ground, work: &str) -> Frozen {
+    let long = format!("{TESTIFY}; {FIRST} && {work}; true");
+    let keys = "lease_ttl = '2s'\nstart_within = '15s'";
+    let site = Site::new(ground, "", &every_second("long", &long, keys));
+    let frozen = site.start("frozen").ready();
+    let run_id = site.first_run();
+    let other = site.start("other").ready();
+    storm::begin([&frozen, &other]);
+    let lost = frozen.wait_where("run.started", |record| record["run_id"] == *run_id);
+    freeze(&site, &frozen);
+    let abandoned = other.wait_where("slot.abandoned", |record| record["slot"] == lost["slot"]);
+    assert_eq!(abandoned["run_id"], lost["run_id"]);
+    assert_eq!(abandoned["from"], "frozen");
+    Frozen { site, frozen, other, lost }
+}
+
+impl Frozen {
+    fn run(&self) -> String {
+        format!("SOLOCRON_RUN_ID={}", self.lost["run_id"].as_str().expect("it is text"))
+    }
+
+    /// The node goes on and learns of its loss.
+    fn wake_and_judge(self) {
+        self.frozen.signal(Signal::SIGCONT);
+        let run_id = self.lost["run_id"].clone();
+        self.frozen.wait_where("run.finished", |record| record["run_id"] == run_id);
+        let lost = self.frozen.wait_where("lease.lost", |record| record["run_id"] == run_id);
+        assert!(["done", "not_renewed"].contains(&lost["reason"].as_str().unwrap()), "{lost}");
+        assert_eq!(with_variable(&self.run()), [0; 0], "its processes are gone");
+        self.judge();
+    }
+
+    /// Nothing comes of the run any more.
+    fn judge(mut self) {
+        storm::pass([&self.frozen, &self.other], 3);
+        storm::drain([&mut self.frozen, &mut self.other]);
+
+        let evidence = self.site.evidence([&self.frozen, &self.other]);
+        let key = ("long".to_owned(), second(self.lost["slot"].as_str().expect("it is text")));
+        let runs = evidence.runs_of(&key);
+        assert_eq!(
+            runs.iter().map(|run| &*run.outcome).collect::<Vec<_>>(),
+            ["abandoned"],
+            "{}",
+            evidence.story(&key)
+        );
+        let lines = evidence.testimonies.iter().filter(|line| line.key == key);
+        assert_eq!(lines.count(), 1, "it ran nowhere again");
+        let told = [&self.frozen, &self.other]
+            .map(|node| node.count("slot.abandoned", |record| record["slot"] == self.lost["slot"]));
+        assert_eq!(told, [0, 1], "one node says so");
+    }
+}
+
+fn a_run_of_a_frozen_node_is_ended_when_it_wakes_and_its_slot_stays_abandoned(ground: Ground) {
+    let frozen = frozen(ground, "sleep 600");
+    assert!(!with_variable(&frozen.run()).is_empty(), "nobody could end the run meanwhile");
+    frozen.wake_and_judge();
+}
+
+fn a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger(ground: Ground) {
+    let frozen = frozen(ground, "{ while [ ! -e go ]; do sleep 0.1; done; echo done > ended; }");
+    std::fs::write(frozen.site.folder().join("go"), "").expect("it can be written");
+    until("the run has ended by itself", || frozen.site.lines("ended") == ["done"]);
+    frozen.wake_and_judge();
+}
+
+fn slots_that_the_only_node_slept_through_are_missed_as_late(ground: Ground) {
+    let site = Site::new(ground, "", &ticks(5, ""));
+    let mut node = site.start("sleepy").ready();
+    let after = storm::begin([&node]);
+    storm::pass([&node], 2);
+    freeze(&site, &node);
+    // What is tested is a sleep of a certain length.
+    std::thread::sleep(Duration::from_secs(5));
+    node.signal(Signal::SIGCONT);
+    node.wait("slot.missed");
+    let scope = storm::scope(5, after, storm::pass([&node], 3));
+    storm::settle(&site, &scope);
+    storm::drain([&mut node]);
+    let account = storm::judge(&site.evidence([&node]), &scope);
+    assert!(account.missed.get("late") >= Some(&(3 * 5)), "{account:?}");
+    assert_eq!(account.missed.get("no_node"), None, "{account:?}");
+}
+
+#[test]
+fn a_node_that_is_cut_off_has_ended_its_run_when_the_slot_is_abandoned() {
+    let long = format!("{TESTIFY}; {FIRST} && exec sleep 600; true");
+    let keys = "lease_ttl = '4s'\nstart_within = '15s'";
+    let site = Site::new(Ground::Redis, "", &every_second("long", &long, keys));
+    let wire = Wire::to(site.redis().port());
+    let cut = site.start_with("cut", |command| {
+        command.args(["--store", &wire.url()]);
+    });
+    let cut = cut.ready();
+    let run_id = site.first_run();
+    let other = site.start("other").ready();
+    storm::begin([&cut, &other]);
+    let lost = cut.wait_where("run.started", |record| record["run_id"] == *run_id);
+    wire.cut();
+    other.wait_where("slot.abandoned", |record| record["run_id"] == *run_id);
+    let when = |node: &Node, event: &str| {
+        let log = node.log();
+        let found = log
+            .iter()
+            .find(|logged| logged.text("event") == event && logged.text("run_id") == run_id);
+        found.unwrap_or_else(|| panic!("{} logged no {event} of the run", node.name)).at
+    };
+    assert!(when(&cut, "run.finished") < when(&other, "slot.abandoned"));
+    assert_eq!(cut.wait("lease.lost")["reason"], "not_renewed");
+    assert_eq!(with_variable(&format!("SOLOCRON_RUN_ID={run_id}")), [0; 0]);
+
+    wire.mend();
+    cut.wait("store.up");
+    Frozen { site, frozen: cut, other, lost }.judge();
+}

@@ -1,0 +1,32 @@
+//! The main promise from outside: real daemons, real stores, real jobs, and an
+//! oracle that the jobs themselves write.
+//!
+//! A storm lasts `SOLOCRON_TEST_STORM_SECONDS`, 15 by default.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+/// Makes a test of each function, on every store.
+macro_rules! on_every_store {
+    ($($(#[$doc:meta])* $name:ident)+) => {
+        mod sqlite {
+            use crate::harness::site::Ground;
+            $($(#[$doc])* #[test] fn $name() { super::$name(Ground::Sqlite); })+
+        }
+        mod redis {
+            use crate::harness::site::Ground;
+            $($(#[$doc])* #[test] fn $name() { super::$name(Ground::Redis); })+
+        }
+    };
+}
+
+mod clocks;
+mod faults;
+mod freezes;
+mod losses;
+mod oracle;
+mod storm;
+mod storms;
+mod turns;

@@ -1,0 +1,150 @@
+//! The oracle itself can be trusted: it finds every fault that is put in, and
+//! what a test leaves when it panics is cleared away.
+
+use crate::harness::oracle::{Account, Entry, Evidence, Scope, Testimony};
+use crate::harness::processes::with_variable;
+use crate::harness::site::{Ground, Site, TESTIFY, every_second};
+use crate::harness::until;
+
+fn scope() -> Scope {
+    Scope { jobs: vec!["a".to_owned()], after: 100, upto: 104 }
+}
+
+fn line(at: i64) -> Testimony {
+    Testimony {
+        key: ("a".to_owned(), at),
+        node: "n".to_owned(),
+        run_id: format!("run-{at}"),
+        fence: at.unsigned_abs() * 10,
+        attempt: 1,
+        up: at as f64,
+    }
+}
+
+fn run(at: i64) -> Entry {
+    Entry {
+        job: "a".to_owned(),
+        slot: crate::harness::oracle::written(&("a".to_owned(), at))[2..].to_owned(),
+        slot_to: None,
+        count: None,
+        outcome: "succeeded".to_owned(),
+        reason: None,
+        node: Some("n".to_owned()),
+        run_id: Some(format!("run-{at}")),
+        attempt: Some(1),
+        fence: Some(at.unsigned_abs() * 10),
+        error: None,
+    }
+}
+
+fn missed(from: i64, to: i64) -> Entry {
+    Entry {
+        slot_to: Some(run(to).slot),
+        count: Some(to - from + 1),
+        outcome: "missed".to_owned(),
+        reason: Some("no_node".to_owned()),
+        node: None,
+        run_id: None,
+        attempt: None,
+        fence: None,
+        ..run(from)
+    }
+}
+
+/// Slots 101 and 102 ran, 103 and 104 were missed.
+fn sound() -> Evidence {
+    Evidence {
+        testimonies: vec![line(101), line(102)],
+        ledger: vec![run(101), run(102), missed(103, 104)],
+        logs: Vec::new(),
+    }
+}
+
+#[test]
+fn sound_evidence_has_no_fault() {
+    let account = sound().account(&scope());
+    let missed = [("no_node".to_owned(), 2)].into();
+    assert_eq!(account, Account { ran: 2, missed, ..Account::default() });
+}
+
+#[test]
+fn every_fault_that_is_put_in_is_found() {
+    type Tamper = fn(&mut Evidence);
+    let cases: [(&str, Tamper); 12] = [
+        ("a line is dropped", |all| drop(all.testimonies.remove(0))),
+        ("a line is doubled", |all| all.testimonies.push(line(101))),
+        ("a slot is run again later", |all| {
+            all.testimonies.push(Testimony { run_id: "other".to_owned(), ..line(102) });
+        }),
+        ("a run is not in the ledger", |all| drop(all.ledger.remove(0))),
+        ("a run is in the ledger twice", |all| all.ledger.push(run(101))),
+        ("a slot is in no range", |all| all.ledger[2] = missed(103, 103)),
+        ("a slot is in two ranges", |all| all.ledger.push(missed(104, 104))),
+        ("a slot that ran is in a range", |all| all.ledger[2] = missed(102, 104)),
+        ("a slot that ran is only in a range", |all| {
+            all.ledger = vec![run(101), missed(102, 104)];
+        }),
+        ("a range counts wrong", |all| all.ledger[2].count = Some(3)),
+        ("another node has written", |all| all.testimonies[0].node = "other".to_owned()),
+        ("the fence is another", |all| all.testimonies[0].fence += 1),
+    ];
+    for (case, tamper) in cases {
+        let mut evidence = sound();
+        tamper(&mut evidence);
+        assert_ne!(evidence.account(&scope()).faults, [], "{case}");
+    }
+}
+
+#[test]
+fn a_slot_handed_over_is_one_slot_unless_its_fence_does_not_grow() {
+    let mut evidence = sound();
+    evidence.ledger[1] = Entry { outcome: "handed_over".to_owned(), ..run(102) };
+    assert_eq!(evidence.open(&scope()), [("a".to_owned(), 102)], "it has no end yet");
+    assert_ne!(evidence.account(&scope()).faults, []);
+
+    let again = ("other".to_owned(), "run-again".to_owned());
+    evidence.testimonies.push(Testimony {
+        node: again.0.clone(),
+        run_id: again.1.clone(),
+        attempt: 2,
+        fence: 1021,
+        ..line(102)
+    });
+    evidence.ledger.push(Entry {
+        node: Some(again.0),
+        run_id: Some(again.1),
+        attempt: Some(2),
+        fence: Some(1021),
+        ..run(102)
+    });
+    let account = evidence.account(&scope());
+    assert_eq!((account.ran, account.handed_over, account.faults), (2, 1, vec![]));
+
+    evidence.ledger[3].fence = Some(1020);
+    evidence.testimonies[2].fence = 1020;
+    assert_ne!(evidence.account(&scope()).faults, []);
+}
+
+#[test]
+fn a_test_that_panics_leaves_no_process_and_no_file_behind() {
+    // The child of the shell would outlive its node.
+    let job = every_second("long", &format!("{TESTIFY}; sleep 600; true"), "");
+    for ground in [Ground::Sqlite, Ground::Redis] {
+        let site = Site::new(ground, "", &job);
+        let folder = site.folder().to_owned();
+        let first = std::sync::Mutex::new(String::new());
+        let test = std::panic::AssertUnwindSafe(|| {
+            let site = site;
+            let node = site.start("node").ready();
+            until("a job has started its child", || site.jobs_alive().len() > 1);
+            let run = node.wait("run.started")["run_id"].clone();
+            *first.lock().unwrap() = run.as_str().unwrap().to_owned();
+            std::panic::resume_unwind(Box::new("as if an assertion had failed"));
+        });
+        assert!(std::panic::catch_unwind(test).is_err());
+        let run = first.into_inner().unwrap();
+        assert!(!run.is_empty(), "the test came to its end");
+        assert_eq!(with_variable(&format!("SOLOCRON_RUN_ID={run}")), [0; 0]);
+        assert!(!folder.exists());
+    }
+}

@@ -1,0 +1,65 @@
+//! Children of the tests: none outlives them.
+
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::{LazyLock, mpsc};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::until;
+
+type Order = (Command, mpsc::SyncSender<io::Result<Child>>);
+
+/// The thread that starts all children. A child gets its death signal when the
+/// *thread* that started it ends, and this one lives as long as the process.
+static STARTER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
+    let (orders, received) = mpsc::channel::<Order>();
+    std::thread::spawn(move || {
+        for (mut command, answer) in received {
+            // Who asked has gone away; the child goes with the answer.
+            let _nobody_waits = answer.send(command.spawn());
+        }
+    });
+    orders
+});
+
+/// Starts a child that is killed should the test process end before it.
+pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
+    // SAFETY: between fork and exec there is but one system call.
+    unsafe {
+        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
+    }
+    let (answer, answered) = mpsc::sync_channel(1);
+    STARTER.send((command, answer)).expect("the starter lives");
+    answered.recv().expect("the starter answers")
+}
+
+/// The living processes that have `NAME=VALUE` in their environment: the jobs of
+/// a cluster, or the processes of a run.
+pub(crate) fn with_variable(variable: &str) -> Vec<i32> {
+    let wanted = variable.as_bytes();
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let pid = path.file_name()?.to_str()?.parse().ok()?;
+            // A process that ended meanwhile, or a zombie, has none to read.
+            let environment = std::fs::read(path.join("environ")).ok()?;
+            environment.split(|byte| *byte == 0).any(|one| one == wanted).then_some(pid)
+        })
+        .collect()
+}
+
+/// Kills them all, and waits until they are gone.
+pub(crate) fn end_with_variable(variable: &str) {
+    until("what a job left behind is gone", || {
+        let left = with_variable(variable);
+        for &pid in &left {
+            // Gone already is as good.
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        left.is_empty()
+    });
+}
