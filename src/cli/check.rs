@@ -13,18 +13,19 @@ pub(super) struct Check {}
 
 impl Check {
     pub(super) fn perform(self, place: &Place) -> Result<ExitCode, Failure> {
-        let config = place.load_table()?;
+        let config = place.load(None, None)?;
         let sources: Vec<_> =
             config.sources.iter().map(|path| path.display().to_string()).collect();
-        let enabled = config.jobs.iter().filter(|job| job.enabled).count();
-        let disabled = config.jobs.len() - enabled;
-        let count = match (enabled, disabled) {
+        let be = if sources.len() == 1 { "is" } else { "are" };
+        let disabled = config.jobs.iter().filter(|job| !job.enabled).count();
+        let count = match (config.jobs.len(), disabled) {
             (1, 0) => "1 job".to_owned(),
+            (1, 1) => "1 job, not enabled".to_owned(),
             (n, 0) => format!("{n} jobs"),
-            (n, off) => format!("{n} jobs and {off} not enabled"),
+            (n, off) => format!("{n} jobs, {off} of them not enabled"),
         };
         let mut summary = format!(
-            "{} is good: {count}, table {}\n  cluster  {}\n  node     {}\n  store    {}\n",
+            "{} {be} good: {count}, table {}\n  cluster  {}\n  node     {}\n  store    {}\n",
             sources.join(", "),
             config.jobs.digest(),
             config.cluster.name,

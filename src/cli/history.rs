@@ -5,26 +5,32 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Failure, Format, JobName, NodeName, Place, listing, moment};
+use super::{Failure, Format, JobName, NodeName, Place, at_least_one, listing, moment, place};
 use crate::clock::{ClusterTime, wall_now};
 use crate::ledger::record::Record;
 use crate::ledger::{Entry, Query};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  solocron history --since 2h
+  solocron history backup --limit 1 --format json
+  solocron history --store redis://10.0.0.5:6379/0 --cluster prod")]
 pub(super) struct History {
     /// Only this job's
     #[arg(value_name = "JOB")]
     job: Option<JobName>,
     /// Only runs on this node
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "NAME")]
     node: Option<NodeName>,
-    /// Only what was recorded since: an instant, or a duration back from now
-    #[arg(long, value_name = "T")]
+    /// Only what was recorded since: an instant, or a duration back from now such as 2h
+    #[arg(long, value_name = "TIME")]
     since: Option<String>,
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = at_least_one,
+          allow_negative_numbers = true)]
     limit: usize,
-    /// How to write it
+    /// For people, or for scripts (stable, alone on standard output)
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -35,18 +41,31 @@ impl History {
             Some(text) => Some(moment::since(text, wall_now())?),
             None => None,
         };
+        let narrowed = self.job.is_some() || self.node.is_some() || since.is_some();
         let query = Query {
             job: self.job,
             node: self.node,
             since: since.map(|at| ClusterTime::from_unix_micros(at.as_microsecond())),
             limit: self.limit,
         };
-        let entries = place.with_store(async |_, store| Ok(store.history(&query).await?))?;
+        let (entries, cluster) = place.with_store(async |reach| {
+            let entries = reach.store.history(&query).await?;
+            match (&query.job, reach.jobs) {
+                // One that has a history was a job once.
+                (Some(name), Some(jobs)) if entries.is_empty() && jobs.get(name).is_none() => {
+                    Err(Failure::Failed(place::unknown_job(name, jobs)))
+                }
+                _ => Ok((entries, reach.cluster.clone())),
+            }
+        })?;
         let records: Vec<Record> = entries.iter().map(Record::from).collect();
         match self.format {
             Format::Json => listing::json(&records)?,
+            Format::Table if entries.is_empty() && narrowed => {
+                listing::print(&format!("nothing in the history of {cluster} fits that\n"))?;
+            }
             Format::Table if entries.is_empty() => {
-                listing::print("nothing has run yet, as far as this store tells\n")?;
+                listing::print(&format!("nothing has run yet in the cluster {cluster}\n"))?;
             }
             Format::Table => table(&entries)?,
         }

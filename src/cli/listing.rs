@@ -40,6 +40,12 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 pub(super) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c == '\n' || c == '\t' { ' ' } else { c })
-        .map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c })
+        .map(|c| if c.is_control() || turns(c) { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
+}
+
+/// Whether it turns the direction of what stands behind it, or breaks the line.
+fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}')
+        || matches!(c, '\u{2066}'..='\u{2069}')
 }

@@ -9,6 +9,7 @@ mod listing;
 mod manual;
 mod moment;
 mod next;
+mod onlooker;
 mod place;
 mod run;
 mod slot;
@@ -43,9 +44,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 69 the store cannot be reached, 78 bad co
 
 /// Where the job table and the store are: these go with every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Config and store")]
 struct Place {
     /// A config file, or a directory of *.toml; may be repeated
-    /// [default: ./solocron.toml, then /etc/solocron/solocron.toml]
+    /// [default: ./solocron.toml, else /etc/solocron/solocron.toml]
     #[arg(short, long, global = true, value_name = "PATH")]
     config: Vec<PathBuf>,
     /// The store, in place of the config's: sqlite:PATH, redis://…, rediss://…, redis+unix:///…
@@ -58,15 +60,15 @@ struct Place {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run a node: claim slots that are due, run their jobs, log to standard output
+    /// Run a node: claim the slots that are due, run their jobs, log to standard output
     Run(run::Run),
-    /// Check the config and say every error in it
+    /// Check the config: every error in it, or a summary
     Check(check::Check),
-    /// Say when jobs, or a schedule, are due next
+    /// Show when the jobs, or a schedule, are due next
     Next(next::Next),
     /// List what ran, and what was missed, newest first
     History(history::History),
-    /// Tell the whole story of one slot
+    /// Show what became of one slot: who ran it, when, how it ended
     Slot(slot::SlotArguments),
     /// Print the JSON Schema of the config, for completion in editors
     Schema,
@@ -79,14 +81,22 @@ enum Command {
     Man,
 }
 
-/// How a listing is written.
+/// How a listing is written: for people, or for scripts.
+// The words stand with the flag: with one for each value, clap makes a page of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
-    /// For people
     #[default]
     Table,
-    /// For scripts: stable, alone on standard output
     Json,
+}
+
+/// Reads how many of something are wanted.
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("at least 1".to_owned()),
+        Ok(count) => Ok(count),
+        Err(_) => Err("a whole number, at least 1".to_owned()),
+    }
 }
 
 /// Why a command did not do what was asked, each kind with its exit code.

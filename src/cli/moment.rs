@@ -26,7 +26,8 @@ pub(super) fn instant(text: &str, zone: &TimeZone) -> Result<Timestamp, Failure>
 /// Reads an instant, or a duration that is counted back from `now`.
 pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     if let Ok(back) = crate::config::duration::parse(text) {
-        return Ok(now - jiff::SignedDuration::try_from(back).unwrap_or(jiff::SignedDuration::MAX));
+        // Longer ago than there is a calendar for is since ever.
+        return Ok(now.checked_sub(back).unwrap_or(Timestamp::MIN));
     }
     instant(text, &TimeZone::UTC).map_err(|_| {
         Failure::Usage(format!(
@@ -39,7 +40,10 @@ pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
 /// `in 3h 12m`: from `now` to `at`, the two largest units.
 pub(super) fn distance(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_second() - now.as_second();
-    let span = span(Duration::from_secs(seconds.unsigned_abs()));
+    let span = match seconds.unsigned_abs() {
+        seconds @ 0..60 => format!("{seconds}s"),
+        seconds => span(Duration::from_secs(seconds)),
+    };
     if seconds >= 0 { format!("in {span}") } else { format!("{span} ago") }
 }
 
@@ -80,8 +84,21 @@ mod tests {
         let now: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
         assert_eq!(since("1h30m", now).unwrap().to_string(), "2026-11-22T01:30:00Z");
         assert_eq!(since("2026-11-01", now).unwrap().to_string(), "2026-11-01T00:00:00Z");
+        assert_eq!(since("99999999d", now).unwrap(), Timestamp::MIN);
         for bad in ["90", "1.5h", "soon"] {
             assert!(matches!(since(bad, now), Err(Failure::Usage(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_distance_is_in_whole_seconds() {
+        let now: Timestamp = "2026-11-22T03:00:00Z".parse().unwrap();
+        for (at, expected) in [
+            ("2026-11-22T03:00:07.9Z", "in 7s"),
+            ("2026-11-22T02:58:59Z", "1m 1s ago"),
+            ("2026-11-23T04:00:00Z", "in 1d 1h"),
+        ] {
+            assert_eq!(distance(at.parse().unwrap(), now), expected);
         }
     }
 

@@ -1,10 +1,16 @@
 //! Where things are: the config that a command goes by, and its store.
 
 use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::onlooker::Onlooker;
 use super::{Failure, JobName, Place};
-use crate::config::{self, Config, Load, LogFormat, Override, Overrides, Paint, ThisMachine};
+use crate::config::{
+    self, ClusterConfig, Config, Diagnostics, Load, LogFormat, Override, Overrides, Paint,
+    SEARCHED, StoreConfig, ThisMachine,
+};
+use crate::name::ClusterName;
 use crate::schedule::ScheduleError;
 use crate::store::{self, Health, Store, StoreError};
 use crate::table::JobTable;
@@ -14,58 +20,128 @@ use unicode_width::UnicodeWidthStr;
 /// How long a command waits for its first answer from the store.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// What a command that looks into the store has at hand.
+pub(super) struct Reach<'a> {
+    pub(super) cluster: &'a ClusterName,
+    /// The job table, where there is a config.
+    pub(super) jobs: Option<&'a JobTable>,
+    pub(super) store: &'a dyn Store,
+}
+
 impl Place {
-    /// The config, with what the command line says in place of what the files say.
+    /// The config, with what the command line says in place of what the files say;
+    /// its warnings are passed on.
     pub(super) fn load(
         &self,
         node: Option<String>,
         log_format: Option<LogFormat>,
     ) -> Result<Config, Failure> {
-        let paths = if self.config.is_empty() {
-            let listed = std::env::var_os("SOLOCRON_CONFIG").unwrap_or_default();
-            std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect()
-        } else {
-            self.config.clone()
-        };
         let overrides = Overrides {
-            store: given("--store", self.store.clone(), "SOLOCRON_STORE"),
-            cluster: given("--cluster", self.cluster.clone(), "SOLOCRON_CLUSTER"),
             node: given("--node", node, "SOLOCRON_NODE"),
             log_filter: given("", None, "SOLOCRON_LOG"),
             log_format,
+            ..self.overrides()
         };
-        match config::load(&Load { paths, overrides }, &ThisMachine) {
-            Ok(loaded) => {
-                for warning in loaded.warnings.iter() {
-                    say(&warning.render(paint()).to_string());
-                }
-                Ok(loaded.config)
-            }
-            Err(diagnostics) => Err(Failure::Config(Box::new(diagnostics))),
+        let load = Load { paths: self.paths(), overrides };
+        let loaded = config::load(&load, &ThisMachine).map_err(bad_config)?;
+        for warning in loaded.warnings.iter() {
+            say(&warning.render(paint()).to_string());
+        }
+        Ok(loaded.config)
+    }
+
+    /// The files and directories that the command line names, or else the environment.
+    fn paths(&self) -> Vec<PathBuf> {
+        if !self.config.is_empty() {
+            return self.config.clone();
+        }
+        let listed = std::env::var_os("SOLOCRON_CONFIG").unwrap_or_default();
+        std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect()
+    }
+
+    fn overrides(&self) -> Overrides {
+        Overrides {
+            store: given("--store", self.store.clone(), "SOLOCRON_STORE"),
+            cluster: given("--cluster", self.cluster.clone(), "SOLOCRON_CLUSTER"),
+            ..Overrides::default()
         }
     }
 
-    /// The config, for a command that is not a node.
+    /// The config, for a command that neither runs it nor asks how good it is.
     pub(super) fn load_table(&self) -> Result<Config, Failure> {
-        self.load(None, None)
+        self.look(&Onlooker::default())
     }
 
-    /// Does `work` with the store of the config.
+    fn look(&self, onlooker: &Onlooker) -> Result<Config, Failure> {
+        let load = Load { paths: self.paths(), overrides: self.overrides() };
+        config::load(&load, onlooker)
+            // What is wrong is said without blanks in it.
+            .or_else(|_| config::load(&load, &ThisMachine))
+            .map(|loaded| loaded.config)
+            .map_err(bad_config)
+    }
+
+    /// The config, or, where there is none and a store is named, that store alone:
+    /// to look into it takes no job table.
+    fn look_for_store(&self, onlooker: &Onlooker) -> Result<(Config, Option<JobTable>), Failure> {
+        let overrides = self.overrides();
+        let no_config =
+            self.paths().is_empty() && !SEARCHED.iter().any(|path| Path::new(path).exists());
+        if no_config && overrides.store.is_some() {
+            let loaded = config::load_text(Path::new("--store"), "", &overrides, &ThisMachine);
+            return Ok((loaded.map_err(bad_config)?.config, None));
+        }
+        let config = self.look(onlooker)?;
+        let jobs = config.jobs.clone();
+        Ok((config, Some(jobs)))
+    }
+
+    /// Does `work` with what is within reach.
     pub(super) fn with_store<T>(
         &self,
-        work: impl AsyncFnOnce(&Config, &dyn Store) -> Result<T, Failure>,
+        work: impl AsyncFnOnce(Reach<'_>) -> Result<T, Failure>,
     ) -> Result<T, Failure> {
-        let config = self.load_table()?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(async {
-            let store = store::open::open(&config.cluster.store, &config.cluster.name, None)
-                .map_err(store_failure)?;
-            reachable(&*store).await?;
-            let done = work(&config, &*store).await;
-            store.close().await;
-            done
+        let onlooker = Onlooker::default();
+        let (config, jobs) = self.look_for_store(&onlooker)?;
+        reach(&config.cluster, jobs.as_ref(), work).map_err(|failure| match failure {
+            Failure::Store(why) => match onlooker.lacked() {
+                Some(lacked) => Failure::Store(format!("{why} ({lacked})")),
+                None => Failure::Store(why),
+            },
+            other => other,
         })
     }
+}
+
+/// Opens the store, does `work` with it, and closes it.
+fn reach<T>(
+    cluster: &ClusterConfig,
+    jobs: Option<&JobTable>,
+    work: impl AsyncFnOnce(Reach<'_>) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    // Who only looks makes no file: it would be taken for a store without history.
+    if let StoreConfig::Sqlite { path } = &cluster.store
+        && let Ok(false) = path.try_exists()
+    {
+        return Err(Failure::Store(format!(
+            "the store {} does not exist; a node makes it when it starts",
+            cluster.store
+        )));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let store =
+            store::open::open(&cluster.store, &cluster.name, None).map_err(store_failure)?;
+        reachable(&*store).await?;
+        let reach = Reach { cluster: &cluster.name, jobs, store: &*store };
+        let done = work(reach).await;
+        store.close().await;
+        done
+    })
+}
+
+fn bad_config(diagnostics: Diagnostics) -> Failure {
+    Failure::Config(Box::new(diagnostics))
 }
 
 /// Waits until the store answers, or says why it does not.
@@ -79,7 +155,10 @@ async fn reachable(store: &dyn Store) -> Result<(), Failure> {
         Health::Down(why) => why.clone(),
         _ => format!("no answer within {} s", PATIENCE.as_secs()),
     };
-    Err(Failure::Store(format!("the store {} cannot be reached: {why}", store.describe())))
+    let name = store.describe();
+    // Some say which store it is, some do not.
+    let why = why.strip_prefix(&*name).map_or(&*why, |rest| rest.trim_start_matches([':', ' ']));
+    Err(Failure::Store(format!("the store {name} cannot be reached: {why}")))
 }
 
 /// What a store that does not open means to a command.
@@ -97,16 +176,14 @@ fn given(flag: &'static str, typed: Option<String>, variable: &'static str) -> O
 
 /// `expression` with what offends underlined.
 pub(super) fn underlined(expression: &str, error: &ScheduleError) -> String {
-    let Some(before) = expression.get(..error.span.start) else { return error.message.clone() };
+    let help = error.help.as_ref().map(|help| format!("\n  help: {help}")).unwrap_or_default();
+    let before = expression.get(..error.span.start).filter(|_| !expression.trim().is_empty());
+    let Some(before) = before else { return error.message.clone() + &help };
     let offending = expression.get(error.span.clone()).unwrap_or_default();
     let indent = " ".repeat(before.width());
     let carets = "^".repeat(offending.width().max(1));
     let expression = super::listing::printable(expression);
-    let mut text = format!("{}\n  {expression}\n  {indent}{carets}", error.message);
-    if let Some(help) = &error.help {
-        text.push_str(&format!("\n  help: {help}"));
-    }
-    text
+    format!("{}\n  {expression}\n  {indent}{carets}{help}", error.message)
 }
 
 /// What to say of a job that the table does not have.
@@ -131,7 +208,8 @@ pub(super) fn complain(failure: &Failure) {
     }
 }
 
-fn say(text: &str) {
+/// Writes a message to standard error.
+pub(super) fn say(text: &str) {
     // Where nobody reads, nobody is told.
     let _nobody_reads = io::stderr().lock().write_all(text.as_bytes());
 }

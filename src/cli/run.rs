@@ -18,20 +18,22 @@ use crate::node::BootId;
 use crate::{service, store};
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+SIGTERM or SIGINT drains: no new claims, running jobs finish (up to drain_timeout), what did not
+is handed over to the other nodes. A second signal kills now. Exit code 0 after a clean drain,
+1 if runs had to be ended.")]
 pub(super) struct Run {
     /// This node's name, in place of the config's [default: the host's name]
     #[arg(long, value_name = "NAME")]
     node: Option<String>,
-    /// How the log is written, in place of the config's
+    /// How the log is written, in place of the config's: for people, or an object a line
     #[arg(long, value_name = "FORMAT", value_enum)]
     log_format: Option<LogForm>,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum LogForm {
-    /// For people
     Text,
-    /// For machines, one object a line
     Json,
 }
 

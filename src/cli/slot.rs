@@ -3,24 +3,35 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Failure, Format, JobName, Place, history, listing, moment, place};
-use crate::config::Config;
+use super::place::{self, Reach};
+use super::{Failure, Format, JobName, Place, history, listing, moment};
 use crate::ledger::record::Record;
 use crate::schedule::Zone;
 use crate::slot::{Slot, SlotTime};
 use crate::store::{SlotRecord, SlotState, SlotStory};
+use crate::table::JobTable;
 
 #[derive(Debug, Args)]
+#[command(
+    override_usage = "solocron slot [OPTIONS] <JOB> <TIME>
+       solocron slot [OPTIONS] <JOB>@<TIME>",
+    after_help = "\
+Examples:
+  solocron slot backup 2026-11-22T03:00:00Z
+  solocron slot backup@2026-11-22T03:00:00Z      as the log and the history write it
+  solocron slot backup 2026-11-22T04:00          on the clock of the job's zone"
+)]
 pub(super) struct SlotArguments {
-    /// The job
+    /// The job, or the whole slot as JOB@TIME
     #[arg(value_name = "JOB")]
-    job: JobName,
+    job: String,
     /// The slot's instant, such as 2026-11-22T03:00:00Z
     #[arg(value_name = "TIME")]
-    time: String,
-    /// How to write it
+    time: Option<String>,
+    /// For people, or for scripts (stable, alone on standard output)
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
@@ -46,16 +57,39 @@ struct Story {
 }
 
 impl SlotArguments {
+    /// The job and the time, from two words or from one.
+    fn named(&self) -> Result<(JobName, String), Failure> {
+        let (job, time) = match (&self.time, self.job.split_once('@')) {
+            (Some(time), _) => (self.job.as_str(), time.as_str()),
+            (None, Some((job, time))) => (job, time),
+            (None, None) => {
+                return Err(Failure::Usage(format!(
+                    "which slot of {}? give its time, such as 2026-11-22T03:00:00Z",
+                    listing::printable(&self.job)
+                )));
+            }
+        };
+        let name = JobName::new(job).map_err(|error| {
+            Failure::Usage(format!(
+                "{:?} is not the name of a job: {error}",
+                listing::printable(job)
+            ))
+        })?;
+        Ok((name, time.to_owned()))
+    }
+
     pub(super) fn perform(self, place: &Place) -> Result<ExitCode, Failure> {
-        let (slot, story) = place.with_store(async |config, store| {
+        let (job, time) = self.named()?;
+        // Before anything is asked of the store; the zone is the table's to say.
+        moment::instant(&time, &TimeZone::UTC)?;
+        let (slot, story) = place.with_store(async |Reach { jobs, store, .. }| {
             let utc = Zone::utc();
-            let job = config.jobs.get(&self.job);
-            let zone = job.map_or(&utc, |job| &job.timezone);
-            let at = moment::instant(&self.time, zone.time_zone())?;
-            let slot = Slot { job: self.job.clone(), at: SlotTime::from(at) };
+            let zone = jobs.and_then(|jobs| jobs.get(&job)).map_or(&utc, |job| &job.timezone);
+            let at = moment::instant(&time, zone.time_zone())?;
+            let slot = Slot { job, at: SlotTime::from(at) };
             let story = store.slot(&slot).await?;
             if story.record.is_none() && story.entries.is_empty() {
-                return Err(Failure::Failed(unknown(&slot, config)));
+                return Err(Failure::Failed(unknown(&slot, jobs)));
             }
             Ok((slot, story))
         })?;
@@ -68,9 +102,12 @@ impl SlotArguments {
 }
 
 /// Why the store knows nothing of a slot, as far as the table can tell.
-fn unknown(slot: &Slot, config: &Config) -> String {
-    let Some(job) = config.jobs.get(&slot.job) else {
-        return place::unknown_job(&slot.job, &config.jobs);
+fn unknown(slot: &Slot, jobs: Option<&JobTable>) -> String {
+    let Some(jobs) = jobs else {
+        return format!("the store knows nothing of {slot}, and there is no config to say more");
+    };
+    let Some(job) = jobs.get(&slot.job) else {
+        return place::unknown_job(&slot.job, jobs);
     };
     let before = SlotTime::from_unix_seconds(slot.at.unix_seconds() - 1);
     let Some(next) = job.schedule.next_after(before) else {

@@ -92,10 +92,12 @@ pub fn node_started(cluster: &ClusterName, boot: BootId, store: &str, jobs: usiz
 /// The node claims nothing more and lets its runs finish. `cause` is what made it:
 /// a signal's name, or words.
 pub fn node_draining(cause: &str, running: usize, timeout: Duration) {
-    let runs = Count(running as u64, "run");
+    let rest = match running {
+        0 => "nothing is running".to_owned(),
+        runs => format!("{} may go on for up to {}", Count(runs as u64, "run"), Took(timeout)),
+    };
     info!(target: NODE, event = "node.draining", cause, running,
-        drain_timeout_ms = whole_ms(timeout),
-        "draining after {cause}: no new claims, {runs} may go on for up to {}", Took(timeout));
+        drain_timeout_ms = whole_ms(timeout), "draining after {cause}: no new claims, {rest}");
 }
 
 /// The node has stopped, the last event of its log. `killed` runs had to be ended.

@@ -90,7 +90,10 @@ pub(super) fn filter(text: &str) -> Result<EnvFilter, InvalidFilter> {
             )));
         }
         let base = (!parts().any(is_level)).then_some("info");
-        complete = base.into_iter().chain(parts()).collect::<Vec<_>>().join(",");
+        let quiet = (!text.contains(CHATTY) && parts().all(|part| !is_below_warn(part)))
+            .then(|| format!("{CHATTY}=warn"));
+        let all = base.into_iter().chain(parts()).chain(quiet.as_deref());
+        complete = all.collect::<Vec<_>>().join(",");
     }
     EnvFilter::builder()
         .with_regex(false)
@@ -98,8 +101,17 @@ pub(super) fn filter(text: &str) -> Result<EnvFilter, InvalidFilter> {
         .map_err(|error| invalid(error.to_string()))
 }
 
+/// A library that tells of its own life at `info`. It is heard from `warn` on,
+/// unless the filter names it.
+const CHATTY: &str = "tokio_cron_scheduler";
+
 fn is_level(text: &str) -> bool {
     text.parse::<LevelFilter>().is_ok()
+}
+
+/// Whether it is a level that keeps warnings out.
+fn is_below_warn(text: &str) -> bool {
+    text.parse::<LevelFilter>().is_ok_and(|level| level < LevelFilter::WARN)
 }
 
 #[cfg(test)]
@@ -109,10 +121,15 @@ mod tests {
     #[test]
     fn a_filter_without_a_level_of_its_own_starts_from_info() {
         for (given, read) in [
-            ("", "info"),
-            ("debug", "debug"),
-            ("solocron::slot=debug", "solocron::slot=debug,info"),
-            ("warn, solocron::run::output=off", "solocron::run::output=off,warn"),
+            ("", "info,tokio_cron_scheduler=warn"),
+            ("debug", "debug,tokio_cron_scheduler=warn"),
+            ("error", "error"),
+            ("tokio_cron_scheduler=info", "info,tokio_cron_scheduler=info"),
+            ("solocron::slot=debug", "solocron::slot=debug,info,tokio_cron_scheduler=warn"),
+            (
+                "warn, solocron::run::output=off",
+                "solocron::run::output=off,warn,tokio_cron_scheduler=warn",
+            ),
         ] {
             let read = EnvFilter::new(read);
             assert_eq!(filter(given).unwrap().to_string(), read.to_string(), "{given:?}");

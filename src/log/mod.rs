@@ -48,6 +48,7 @@
 //! So `info,solocron::run::output=off` keeps the output of jobs out of the log,
 //! and `warn,solocron::run=info` is the log without the replicas that skip.
 //! `run.output_dropped` comes from the writer itself and is not filtered.
+//! tokio-cron-scheduler is heard from `warn` on, unless the filter names it.
 
 pub mod events;
 mod format;
