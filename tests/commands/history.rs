@@ -247,3 +247,33 @@ fn who_only_looks_makes_no_store() {
     }
     assert!(!bench.path("state").exists());
 }
+
+#[test]
+fn who_only_looks_needs_no_secrets_of_the_jobs() {
+    let table = every_second("good", "shell = \"true\"\nenv = { TOKEN = \"${TOKEN}\" }");
+    let bench = Bench::with(&table);
+    let mut node = bench.node_with(|command| {
+        command.env("TOKEN", "hunter2");
+    });
+    let run = node.wait("run.finished");
+    assert_eq!(node.drain(), 0);
+    assert!(bench.history(&[]).iter().any(|entry| entry["run_id"] == run["run_id"]));
+    bench.run(&["slot", "good", run["slot"].as_str().unwrap()]).good();
+    bench.run(&["next"]).good();
+    for command in ["run", "check"] {
+        let said = bench.run(&[command]).refused(78);
+        assert!(said.contains("the variable `TOKEN` is not set"), "{said}");
+    }
+
+    // Where the store is out of reach, it may be for want of one.
+    let store = "[cluster]\nstore = \"redis://:${PASSWORD}@127.0.0.1:1/0\"\n";
+    let bench = Bench::with(&format!("{store}{table}"));
+    let said = bench.run(&["history"]).refused(69);
+    assert!(said.trim_end().ends_with(" (not known here: PASSWORD, TOKEN)"), "{said}");
+
+    // A store that nothing is known of is an error of the config.
+    let bench = Bench::with(&format!("[cluster]\nstore = \"${{STORE}}\"\n{table}"));
+    let said = bench.run(&["history"]).refused(78);
+    assert!(said.starts_with("solocron.toml:2:"), "{said}");
+    assert!(said.contains("the variable `STORE` is not set"), "{said}");
+}
