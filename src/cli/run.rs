@@ -11,7 +11,7 @@ use super::{Failure, Place, place};
 use crate::clock::BootInstant;
 use crate::config::{Config, LogFormat};
 use crate::daemon::engine::{Identity, Settings};
-use crate::daemon::shell::{Request, Shell};
+use crate::daemon::shell::{End, Request, Shell};
 use crate::ledger::Retention;
 use crate::log::{self, events};
 use crate::node::BootId;
@@ -61,15 +61,15 @@ impl Run {
             tracing::warn!(%error, "the limit on open files stays as it is");
         }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        let killed = runtime.block_on(live(config))?;
+        let End { killed, settled } = runtime.block_on(live(config))?;
         events::node_stopped(killed);
         runtime.shutdown_background();
-        Ok(if killed == 0 { ExitCode::SUCCESS } else { ExitCode::from(1) })
+        Ok(if killed == 0 && settled { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }
 
-/// The node's whole life; returns how many runs had to be ended at its end.
-async fn live(config: Config) -> Result<usize, Failure> {
+/// The node's whole life.
+async fn live(config: Config) -> Result<End, Failure> {
     let requests = requests()?;
     let cluster = &config.cluster;
     let store = store::open::open(&cluster.store, &cluster.name, Some(&cluster.node))

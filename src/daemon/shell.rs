@@ -44,6 +44,15 @@ pub enum Request {
     Kill,
 }
 
+/// How a node's work ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct End {
+    /// How many runs had to be ended.
+    pub killed: usize,
+    /// Whether the store knows how everything ended.
+    pub settled: bool,
+}
+
 /// A node at work.
 pub struct Shell {
     store: Arc<dyn Store>,
@@ -91,15 +100,15 @@ impl Shell {
         }
     }
 
-    /// Works until the engine is finished. Returns how many runs had to be ended.
-    pub async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) -> usize {
+    /// Works until the engine is finished.
+    pub async fn run(mut self, mut requests: mpsc::UnboundedReceiver<Request>) -> End {
         let beats = tokio::spawn(beat(self.sender.clone()));
         let health = tokio::spawn(watch_health(
             self.store.health(),
             self.store.describe(),
             self.sender.clone(),
         ));
-        let mut killed = 0;
+        let mut end = End { killed: 0, settled: false };
         let mut actions = Vec::new();
         let _own = self.sender.send(Event::Beat);
         while !self.engine.is_finished() {
@@ -125,8 +134,8 @@ impl Shell {
             }
             self.engine.act(self.now(), &mut actions);
             for action in actions.drain(..) {
-                if let Action::Finish { killed: count } = action {
-                    killed = count;
+                if let Action::Finish { killed, settled } = action {
+                    end = End { killed, settled };
                 } else {
                     self.perform(action);
                 }
@@ -135,7 +144,7 @@ impl Shell {
         beats.abort();
         health.abort();
         self.leave().await;
-        killed
+        end
     }
 
     fn now(&self) -> Now {

@@ -58,18 +58,22 @@ impl Engine {
             && self.forfeits.is_empty();
         if settled || now.boot >= drain.ends {
             self.phase = Phase::Finished;
-            let killed = self.stopped_runs + self.running.len();
-            actions.push(Action::Finish { killed });
+            if !settled {
+                tracing::warn!(
+                    slots = self.running.len() + self.desk.len(),
+                    "leaving although the store has not acknowledged everything; what it does \
+                     not know counts as lost with this node"
+                );
+            }
+            actions.push(Action::Finish { killed: self.killed, settled });
         } else if drain.stopped.is_none() && now.boot >= drain.patience {
             self.phase = Phase::Draining(Drain { stopped: Some(Stop::Drain), ..drain });
             self.stop_runs(Stop::Drain, actions);
         }
     }
 
-    fn stop_runs(&mut self, stop: Stop, actions: &mut Vec<Action>) {
-        for (&token, _) in self.running.iter().filter(|(_, running)| !running.over) {
-            self.stopped_runs += 1;
-            actions.push(Action::Stop(token, stop));
-        }
+    fn stop_runs(&self, stop: Stop, actions: &mut Vec<Action>) {
+        let alive = self.running.iter().filter(|(_, running)| !running.over);
+        actions.extend(alive.map(|(&token, _)| Action::Stop(token, stop)));
     }
 }

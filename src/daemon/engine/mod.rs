@@ -225,8 +225,10 @@ pub enum Action {
     Ready,
     /// Every run is over and written: leave.
     Finish {
-        /// How many runs had to be ended.
+        /// How many runs had to be ended, and were handed over.
         killed: usize,
+        /// Whether the store knows how everything ended.
+        settled: bool,
     },
 }
 
@@ -310,8 +312,8 @@ pub struct Engine {
     beats: u64,
     duplicates: HashSet<BootId>,
     skewed: bool,
-    /// Runs that were told to stop.
-    stopped_runs: usize,
+    /// Runs that a drain had to end.
+    killed: usize,
 }
 
 impl Engine {
@@ -344,7 +346,7 @@ impl Engine {
             beats: 0,
             duplicates: HashSet::new(),
             skewed: false,
-            stopped_runs: 0,
+            killed: 0,
         }
     }
 

@@ -83,6 +83,7 @@ impl Engine {
             return;
         }
         let handed_over = report.outcome == Outcome::HandedOver;
+        self.killed += usize::from(handed_over);
         self.completions.put(Completion {
             slot: running.slot.clone(),
             token,
