@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::harness::node::Node;
 use crate::harness::oracle::{Account, Scope, second};
 use crate::harness::site::{Ground, Site, ticks};
+use crate::harness::wire::Wire;
 use crate::storm;
 
 const JOBS: usize = 10;
@@ -131,4 +132,33 @@ fn a_store_that_is_down_at_the_start_leaves_one_range_of_missed_slots() {
         let [range] = ranges[..] else { panic!("not one range of {job}: {ranges:?}") };
         assert!(range.from() <= after + 1 && range.to() >= after + 3, "{range:?}");
     }
+}
+
+#[test]
+fn claims_whose_answer_was_lost_are_taken_back_and_missed() {
+    let site = Site::new(Ground::Redis, "", &ticks(JOBS, ""));
+    let wire = Wire::to(site.redis().port());
+    let node = site.start_with("deaf", |command| {
+        command.args(["--store", &wire.url()]);
+    });
+    let mut nodes = [node.ready()];
+    let after = storm::begin(&nodes);
+    storm::pass(&nodes, 2);
+    wire.deafen();
+    skipped_for_the_store(&nodes, 3);
+    // Its first claim has been applied, and nobody runs the slot.
+    let lost = nodes[0].wait_where("slot.skipped", |record| record["job"] == "tick-1");
+    let lost = lost["slot"].as_str().expect("it is text").to_owned();
+    let story = site.ask(&["slot", "tick-1", &lost, "--format", "json"]);
+    let story: serde_json::Value = serde_json::from_str(&story).expect("slot prints JSON");
+    assert_eq!((&story["state"], &story["node"]), (&"running".into(), &"deaf".into()), "{story}");
+    wire.mend();
+    nodes[0].wait("store.up");
+    let scope = storm::scope(JOBS, after, storm::pass(&nodes, 3));
+    storm::settle(&site, &scope);
+    storm::drain(&mut nodes);
+    let evidence = site.evidence(&nodes);
+    let account = storm::judge(&evidence, &scope);
+    assert!(account.missed.get("store_down") >= Some(&(3 * JOBS)), "{account:?}");
+    assert_eq!(account.abandoned, 0, "{}", evidence.story(&("tick-1".to_owned(), second(&lost))));
 }

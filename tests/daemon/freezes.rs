@@ -16,6 +16,7 @@ use crate::storm;
 on_every_store! {
     a_run_of_a_frozen_node_is_ended_when_it_wakes_and_its_slot_stays_abandoned
     a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger
+    a_replica_that_comes_late_is_told_what_is_done_and_runs_nothing_again
     slots_that_the_only_node_slept_through_are_missed_as_late
 }
 
@@ -107,6 +108,26 @@ fn a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger(grou
     std::fs::write(frozen.site.folder().join("go"), "").expect("it can be written");
     until("the run has ended by itself", || frozen.site.lines("ended") == ["done"]);
     frozen.wake_and_judge();
+}
+
+fn a_replica_that_comes_late_is_told_what_is_done_and_runs_nothing_again(ground: Ground) {
+    let site = Site::new(ground, "", &ticks(5, "start_within = '15s'"));
+    let mut nodes = site.start_all(["late", "other"]);
+    let after = storm::begin(&nodes);
+    let done = |record: &Value| record["reason"] == "done" && record["holder"] == "other";
+    for _ in 0..3 {
+        let before = nodes[0].count("slot.skipped", done);
+        freeze(&site, &nodes[0]);
+        storm::pass(&nodes[1..], 3);
+        // Its windows are open still, and the jobs have ended long ago.
+        nodes[0].signal(Signal::SIGCONT);
+        until("it is told that slots are done", || nodes[0].count("slot.skipped", done) > before);
+        storm::pass(&nodes, 1);
+    }
+    let scope = storm::scope(5, after, storm::pass(&nodes, 1));
+    storm::settle(&site, &scope);
+    storm::drain(&mut nodes);
+    storm::judge_all_ran(&site.evidence(&nodes), &scope);
 }
 
 fn slots_that_the_only_node_slept_through_are_missed_as_late(ground: Ground) {

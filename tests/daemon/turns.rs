@@ -3,6 +3,7 @@
 use crate::harness::node::Node;
 use crate::harness::oracle::{Evidence, Scope, second};
 use crate::harness::site::{FIRST, Ground, Site, TESTIFY, every_second, ticks};
+use crate::harness::until;
 use crate::storm;
 use solocron::clock::BootInstant;
 
@@ -23,30 +24,44 @@ fn guarded(then: &str) -> String {
     )
 }
 
-/// Stops and starts one node after the other for as long as a storm lasts. Returns
-/// those that were stopped, with their exit codes.
-fn take_turns(site: &Site, nodes: &mut [Node; 3]) -> Vec<(Node, i32)> {
+/// Stops a node and starts it anew, then the one that `next` names, and so on for
+/// as long as a storm lasts. Returns those that were stopped, with their exit codes.
+fn take_turns(
+    site: &Site,
+    nodes: &mut [Node; 3],
+    next: impl Fn(usize, &[Node; 3]) -> usize,
+) -> Vec<(Node, i32)> {
     let mut stopped = Vec::new();
     let begun = BootInstant::now();
-    for turn in (0..3).cycle() {
+    while BootInstant::now().since(begun) < storm::length() || stopped.len() < 3 {
+        storm::pass(&*nodes, 1);
+        let turn = next(stopped.len(), nodes);
         let name = nodes[turn].name.clone();
-        nodes[turn].terminate();
-        let code = nodes[turn].drained();
+        let code = nodes[turn].drain();
         let anew = site.start(&name).ready();
         stopped.push((std::mem::replace(&mut nodes[turn], anew), code));
-        if BootInstant::now().since(begun) >= storm::length() && stopped.len() >= 3 {
-            break;
-        }
-        storm::pass(&*nodes, 1);
     }
     stopped
+}
+
+/// The node with the most runs in progress, once there is one.
+fn busiest(nodes: &[Node; 3]) -> usize {
+    let runs = |node: &Node| {
+        node.count("run.started", |_| true).saturating_sub(node.count("run.finished", |_| true))
+    };
+    let mut busiest = 0;
+    until("a node is busy", || {
+        busiest = (0..3).max_by_key(|&n| runs(&nodes[n])).unwrap_or_default();
+        runs(&nodes[busiest]) > 0
+    });
+    busiest
 }
 
 fn replicas_stopped_and_started_in_turn_lose_no_slot_and_run_none_twice(ground: Ground) {
     let site = Site::new(ground, "", &ticks(JOBS, "start_within = '15s'"));
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
-    let stopped = take_turns(&site, &mut nodes);
+    let stopped = take_turns(&site, &mut nodes, |turn, _| turn % 3);
     let scope = storm::scope(JOBS, after, storm::pass(&nodes, 2));
     storm::settle(&site, &scope);
     storm::drain(&mut nodes);
@@ -63,12 +78,12 @@ fn replicas_stopped_and_started_in_turn_lose_no_slot_and_run_none_twice(ground: 
 
 fn runs_that_outlive_every_drain_are_handed_on_until_they_end(ground: Ground) {
     let jobs: String = (1..=3)
-        .map(|n| every_second(&format!("tick-{n}"), &guarded("sleep 1"), "start_within = '30s'"))
+        .map(|n| every_second(&format!("tick-{n}"), &guarded("sleep 2"), "start_within = '30s'"))
         .collect();
     let site = Site::new(ground, "drain_timeout = '100ms'", &jobs);
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
-    let stopped = take_turns(&site, &mut nodes);
+    let stopped = take_turns(&site, &mut nodes, |_, nodes| busiest(nodes));
     let scope = storm::scope(3, after, storm::pass(&nodes, 2));
     storm::settle(&site, &scope);
     nodes.iter().for_each(Node::terminate);

@@ -224,8 +224,9 @@ impl Evidence {
                 "slot.skipped" if matches!(logged.text("reason"), "held" | "done") => {
                     skips += 1;
                     let holder = logged.text("holder");
-                    if !ran_by.get(&key).is_some_and(|nodes| nodes.contains(&holder)) {
-                        let text = format!("nobody there ran it: {}", logged.record);
+                    // Where nobody ran it, the ledger says why.
+                    if ran_by.get(&key).is_some_and(|nodes| !nodes.contains(&holder)) {
+                        let text = format!("that node did not run it: {}", logged.record);
                         faults.push((key, text));
                     }
                 }

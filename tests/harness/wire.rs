@@ -1,10 +1,10 @@
-//! A wire between one node and the store that can be cut.
+//! A wire between one node and the store that can be cut, or carry one way only.
 
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Passes everything on to a port of this machine until it is cut.
+/// Passes everything on to a port of this machine, as long as it is whole.
 pub(crate) struct Wire {
     port: u16,
     state: Arc<Mutex<State>>,
@@ -12,8 +12,17 @@ pub(crate) struct Wire {
 
 #[derive(Default)]
 struct State {
-    cut: bool,
+    condition: Condition,
     open: Vec<TcpStream>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Condition {
+    #[default]
+    Whole,
+    /// What the store says does not come through.
+    Deaf,
+    Cut,
 }
 
 impl Wire {
@@ -24,20 +33,9 @@ impl Wire {
         let shared = Arc::clone(&state);
         // It ends with the test process; until then it only waits.
         std::thread::spawn(move || {
-            for incoming in listener.incoming() {
-                let mut state = shared.lock().unwrap();
-                let ends = incoming
-                    .and_then(|near| Ok((near, TcpStream::connect(("127.0.0.1", target))?)));
+            for near in listener.incoming() {
                 // What cannot be passed on is closed, as it would be without the wire.
-                let Ok((near, far)) = ends else { continue };
-                if state.cut {
-                    continue;
-                }
-                let ends = (near.try_clone(), far.try_clone(), near.try_clone(), far.try_clone());
-                let (Ok(a), Ok(b), Ok(c), Ok(d)) = ends else { continue };
-                state.open.extend([c, d]);
-                std::thread::spawn(move || pass(near, far));
-                std::thread::spawn(move || pass(b, a));
+                let _closed = near.and_then(|near| connect(near, target, &shared));
             }
         });
         Self { port, state }
@@ -51,21 +49,48 @@ impl Wire {
     /// Cuts it: what is under way ends, nothing new comes through.
     pub(crate) fn cut(&self) {
         let mut state = self.state.lock().unwrap();
-        state.cut = true;
+        state.condition = Condition::Cut;
         for end in state.open.drain(..) {
             // Closed already is as good.
             let _closed = end.shutdown(Shutdown::Both);
         }
     }
 
+    /// From now on questions reach the store, and its answers reach nobody.
+    pub(crate) fn deafen(&self) {
+        self.state.lock().unwrap().condition = Condition::Deaf;
+    }
+
     /// Mends it.
     pub(crate) fn mend(&self) {
-        self.state.lock().unwrap().cut = false;
+        self.state.lock().unwrap().condition = Condition::Whole;
     }
 }
 
-fn pass(mut from: TcpStream, mut to: TcpStream) {
+fn connect(near: TcpStream, target: u16, state: &Arc<Mutex<State>>) -> io::Result<()> {
+    let far = TcpStream::connect(("127.0.0.1", target))?;
+    let mut shared = state.lock().unwrap();
+    if shared.condition == Condition::Cut {
+        return Ok(());
+    }
+    shared.open.extend([near.try_clone()?, far.try_clone()?]);
+    let (questions, answers) = ((near.try_clone()?, far.try_clone()?), (far, near));
+    let whole = Arc::clone(state);
+    std::thread::spawn(move || pass(questions, || true));
+    std::thread::spawn(move || {
+        pass(answers, || whole.lock().unwrap().condition != Condition::Deaf)
+    });
+    Ok(())
+}
+
+/// Passes on what comes as long as both ends are open, unless it `is_heard` not.
+fn pass((mut from, mut to): (TcpStream, TcpStream), is_heard: impl Fn() -> bool) {
+    let mut bytes = vec![0; 65_536];
+    while let Ok(count @ 1..) = from.read(&mut bytes) {
+        if is_heard() && to.write_all(&bytes[..count]).is_err() {
+            break;
+        }
+    }
     // Either end may close at any time; then so does the other.
-    let _closed = io::copy(&mut from, &mut to);
     let _closed = to.shutdown(Shutdown::Both);
 }
