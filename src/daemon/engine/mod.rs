@@ -17,7 +17,7 @@
 //!
 //! Invariants:
 //!
-//! - A run starts only on [`Verdict::Won`](crate::claim::Verdict::Won), and only
+//! - A run starts only on [`Verdict::Won`], and only
 //!   while its lease can be trusted.
 //! - Every slot that the queue gave out ends as a run, as skipped, or in a gap
 //!   that is settled: nothing is dropped silently.
