@@ -296,7 +296,8 @@ pub trait Store: Send + Sync + 'static {
     /// The open slots whose lease has lapsed, longest ago first, at most `limit`.
     async fn lapsed(&self, limit: usize) -> Result<Vec<Lapsed>>;
 
-    /// Settles lapsed slots as abandoned, with a ledger entry of the lost run.
+    /// Settles slots whose lease has lapsed, or that were handed over, as abandoned,
+    /// with a ledger entry of the last run.
     /// True where this call's write did it.
     async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>>;
 

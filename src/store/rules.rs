@@ -318,15 +318,26 @@ fn entry_of(now: ClusterTime, node: &NodeName, completion: &Completion) -> RunEn
     }
 }
 
-/// Decides whether `by` may settle a lapsed slot: the slot's record from now on,
-/// and the ledger's entry of the lost run.
+/// Decides whether `by` may settle a slot whose holder was lost, or gave it to
+/// nobody: the slot's record from now on, and the ledger's entry of its last run.
 pub fn abandon(
     now: ClusterTime,
     by: &NodeName,
     abandonment: &Abandonment,
     record: Option<&Record>,
 ) -> Option<(Record, RunEntry)> {
-    let held = running_under(abandonment.token, record).filter(|held| held.is_lapsed(now))?;
+    let held = record.filter(|held| held.token == abandonment.token)?;
+    let error = match held.state {
+        RecordState::Running if held.is_lapsed(now) => format!(
+            "node {} was lost: it had not renewed its lease when that lapsed at {}; \
+             settled by node {by}",
+            held.node, held.lapses_at
+        ),
+        RecordState::HandedOver => {
+            format!("node {} handed it over and no node took it; settled by node {by}", held.node)
+        }
+        RecordState::Running | RecordState::Settled(_) => return None,
+    };
     let entry = RunEntry {
         slot: abandonment.slot.clone(),
         node: held.node.clone(),
@@ -338,11 +349,7 @@ pub fn abandon(
         finished_at: now,
         exit_code: None,
         signal: None,
-        error: Some(format!(
-            "node {} was lost: it had not renewed its lease when that lapsed at {}; \
-             settled by node {by}",
-            held.node, held.lapses_at
-        )),
+        error: Some(error),
         recorded_at: now,
     };
     Some((held.settled_as(now, Outcome::Abandoned), entry))

@@ -67,6 +67,10 @@ const RECORD_MARGIN: Duration = Duration::from_secs(300);
 /// The record of a slot that is not settled is kept at least so long.
 const OPEN_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
+/// A slot that was handed over and that this node may not run is left to the others
+/// for so long: their tables may differ while a deployment rolls.
+const UNTAKEN_FOR: Duration = Duration::from_secs(600);
+
 /// A cursor that nobody asks for is kept so long: a yearly job must find its own.
 pub const CURSOR_KEPT: Duration = Duration::from_secs(400 * 86_400);
 
@@ -331,6 +335,9 @@ pub struct Engine {
     cursors: Cursors,
     settling: bool,
     sweeping: bool,
+    /// Slots that were handed over and that this node may not run, and since when
+    /// it knows.
+    untaken: HashMap<Slot, BootInstant>,
     memory: Memory,
     store_is_up: bool,
     beats: u64,
@@ -367,6 +374,7 @@ impl Engine {
             cursors: Cursors { known: now.boot, wanted: true, asked: false },
             settling: false,
             sweeping: false,
+            untaken: HashMap::new(),
             store_is_up: false,
             beats: 0,
             duplicates: HashSet::new(),

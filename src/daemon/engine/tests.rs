@@ -540,6 +540,25 @@ fn a_slot_that_was_handed_over_is_claimed_and_a_lost_one_is_abandoned() {
 }
 
 #[test]
+fn a_slot_that_was_handed_over_and_that_nobody_may_run_is_abandoned_after_ten_minutes() {
+    let mut world = World::open(every_second());
+    let lapsed = Lapsed {
+        slot: "gone@2026-11-22T02:00:00Z".parse().unwrap(),
+        token: Token::new(),
+        node: "web-2".parse().unwrap(),
+        state: LapsedState::HandedOver,
+    };
+    let mut abandons = |after: Duration| {
+        world.boot = world.boot + after;
+        let actions = world.tell(Event::LapsedFound(Ok(vec![lapsed.clone()])));
+        actions.iter().any(|action| matches!(action, Action::Abandon(_)))
+    };
+    assert!(!abandons(Duration::ZERO));
+    assert!(!abandons(UNTAKEN_FOR - seconds(1)));
+    assert!(abandons(seconds(1)));
+}
+
+#[test]
 fn a_node_without_a_store_skips_what_is_due_and_settles_it_when_the_store_is_there() {
     let mut world = World::new(every_second());
     world.tell(Event::StoreHealth(Health::Down("refused".to_owned())));

@@ -139,16 +139,17 @@ impl Engine {
             return;
         }
         let mut abandoned = Vec::new();
+        let known = std::mem::take(&mut self.untaken);
         for lapsed in lapsed {
             let job = self.find(&lapsed.slot).map(|(_, job)| Arc::clone(job));
             match (lapsed.state, job) {
                 (LapsedState::HandedOver, Some(job)) if job.enabled => {
                     self.desk.put(lapsed.slot, Cause::HandedOver, now.cluster(), now.boot);
                 }
-                (LapsedState::HandedOver, _) => {}
+                (LapsedState::HandedOver, _) if self.is_left_to_others(now, &known, &lapsed) => {}
                 // Our own run: its completion is under way, or it is being ended.
                 (LapsedState::Lost, _) if self.running.contains_key(&lapsed.token) => {}
-                (LapsedState::Lost, job) => {
+                (_, job) => {
                     let keep_record = match job {
                         Some(job) => self.keep_settled(&job, lapsed.slot.at),
                         None => RECORD_MARGIN,
@@ -167,6 +168,18 @@ impl Engine {
         if !abandoned.is_empty() {
             actions.push(Action::Abandon(abandoned));
         }
+    }
+
+    /// Whether some other node may still take a slot that this one may not run.
+    fn is_left_to_others(
+        &mut self,
+        now: Now,
+        known: &HashMap<Slot, BootInstant>,
+        lapsed: &Lapsed,
+    ) -> bool {
+        let since = known.get(&lapsed.slot).copied().unwrap_or(now.boot);
+        self.untaken.insert(lapsed.slot.clone(), since);
+        now.boot.since(since) < UNTAKEN_FOR
     }
 
     pub(super) fn on_heartbeat_answered(&mut self, answer: StoreResult<HeartbeatReply>) {

@@ -86,7 +86,9 @@ pub(crate) async fn what_lives_is_settled_or_was_another_s_is_not_abandoned(f: &
     win(&*store, &me, &alive).await;
     let (finished, _) =
         run(&*store, &me, &due(&*store, "finished").await, Outcome::Succeeded).await;
-    let (handed, _) = run(&*store, &me, &due(&*store, "handed").await, Outcome::HandedOver).await;
+    let taken = due(&*store, "taken").await;
+    let (handed, _) = run(&*store, &me, &taken, Outcome::HandedOver).await;
+    win(&*store, &other, &claim_of(&taken, LONG)).await;
     let lapsed = claim_of(&due(&*store, "lapsed").await, SHORT);
     win(&*store, &me, &lapsed).await;
     await_lapse(&*store, &lapsed.slot).await;
@@ -106,6 +108,29 @@ pub(crate) async fn what_lives_is_settled_or_was_another_s_is_not_abandoned(f: &
     assert_eq!(did, [false, false, false, false, false, true]);
     assert_eq!(ledger(&*store).await.len(), before + 1);
     assert_eq!(renew(&*store, &renewal(&alive, LONG)).await, Ownership::Ours);
+}
+
+pub(crate) async fn a_slot_that_was_handed_to_nobody_is_abandoned(f: &impl Fixture) {
+    let store = f.store().await;
+    let me = claimant("web-1");
+    let slot = due(&*store, "handed").await;
+    let (claim, _) = run(&*store, &me, &slot, Outcome::HandedOver).await;
+    assert!(abandon(&*store, &claimant("web-2"), &abandonment(&claim)).await);
+    assert!(!abandon(&*store, &claimant("web-3"), &abandonment(&claim)).await, "once");
+
+    let entries = ledger(&*store).await;
+    let [Entry::Run(last), Entry::Run(first)] = &entries[..] else { panic!("{entries:?}") };
+    assert_eq!(
+        (first.outcome, last.outcome),
+        (Outcome::HandedOver, Outcome::Abandoned),
+        "both are told"
+    );
+    assert_eq!((last.run_id, last.fence), (first.run_id, first.fence));
+    let error = last.error.as_deref().unwrap_or_default();
+    assert!(error.contains("web-1") && error.contains("web-2"), "{error}");
+    let late = try_claim(&*store, &me, &claim_of(&slot, LONG)).await;
+    assert_eq!(done(late).outcome, Outcome::Abandoned);
+    assert!(store.lapsed(1000).await.unwrap().is_empty());
 }
 
 pub(crate) async fn a_forfeited_claim_is_missed_and_never_runs(f: &impl Fixture) {

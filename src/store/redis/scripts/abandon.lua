@@ -1,4 +1,5 @@
--- Settles slots whose holder was lost. One reply for each, behind the time (us):
+-- Settles slots whose holder was lost, or gave them to nobody. One reply for
+-- each, behind the time (us):
 --   yes | no | error TEXT
 --
 -- KEYS  open, ledgers
@@ -23,20 +24,28 @@ for at = 5, #ARGV, 7 do
   local name, token = ARGV[at], ARGV[at + 3]
   local record = pcall('GET', slots .. name)
   local reply = 'no'
+  -- Where the token stands, and what became of the last run.
+  local at_token, why
   if is_held(record, token) and lapsed(locks .. name, token) then
-    local fence, attempt, node, claimed = match(record, '^(%d+) (%d+) (%S+) (%d+)', 60)
+    at_token, why = 23, 'was lost: it had not renewed its lease when that lapsed'
+  elseif type(record) == 'string' and sub(record, 1, 48) == 'handed_over ' .. token then
+    at_token, why = 13, 'handed it over and no node took it'
+  end
+  if at_token then
+    local fence, attempt, node, claimed =
+      match(record, '^(%d+) (%d+) (%S+) (%d+)', at_token + 37)
     -- OUTCOME SLOT NODE RUN ATTEMPT FENCE STARTED DURATION DELAY EXIT SIGNAL ERROR
     local line = table.concat({
       'abandoned', ARGV[at + 2], node, token, attempt, fence,
       digits(claimed - ARGV[at + 2] * 1000000), digits(now - claimed), '0', '-', '-',
-      'node ' .. node .. ' was lost: it had not renewed its lease when that lapsed; settled by node ' .. by,
+      'node ' .. node .. ' ' .. why .. '; settled by node ' .. by,
     }, ' ')
     local refused =
       write_ledger(ledgers, ledger, ARGV[at + 1], line, tonumber(ARGV[at + 5]), ARGV[at + 6])
     if refused then
       reply = refused
     else
-      call('SET', slots .. name, 'abandoned' .. sub(record, 22), 'PX', ARGV[at + 4])
+      call('SET', slots .. name, 'abandoned' .. sub(record, at_token - 1), 'PX', ARGV[at + 4])
       unlock(locks .. name, token)
       call('ZREM', open, name)
       reply = 'yes'
