@@ -138,10 +138,6 @@ impl ScheduleDigest {
         rules.sort_unstable();
         rules.dedup();
         rules.iter().for_each(|rule| hash.text(rule));
-        // UTC is the same in every release of the zone data.
-        if schedule.schedules().iter().any(|rule| *rule.zone() != Zone::utc()) {
-            hash.text(zone_data_version());
-        }
         hash.duration(start_within);
         Self(u64::from_be_bytes(hash.finish()))
     }

@@ -104,11 +104,6 @@ impl Desk {
         self.pending.range(first..Slot { job: job.clone(), at }).next().is_some()
     }
 
-    /// Whether a claim of a slot of `job` is pending.
-    pub fn pending_of(&self, job: &JobName) -> bool {
-        self.pending_before(job, SlotTime::from_unix_seconds(i64::MAX))
-    }
-
     /// When the next attempt is due.
     pub fn next_attempt(&self) -> Option<BootInstant> {
         self.pending
@@ -185,15 +180,19 @@ impl Desk {
             .collect()
     }
 
-    /// Puts a claim back that was taken off without a verdict; it is due at once.
-    pub fn put_back(&mut self, slot: Slot, mut pending: Pending, now: BootInstant) {
-        pending.state = State::Waiting(now);
+    /// Puts a claim back that was won but cannot run yet; it is repeated at `due`.
+    pub fn put_back(&mut self, slot: Slot, mut pending: Pending, due: BootInstant) {
+        pending.maybe_applied = true;
+        pending.state = State::Waiting(due);
         self.pending.insert(slot, pending);
     }
 
-    /// Takes every claim that is not in flight.
-    pub fn take_waiting(&mut self) -> Vec<(Slot, Pending)> {
-        self.pending.extract_if(.., |_, pending| pending.state != State::InFlight).collect()
+    /// Takes every claim that was surely not applied and is not in flight.
+    pub fn take_unmade(&mut self) -> Vec<(Slot, Pending)> {
+        let unmade = |_: &Slot, pending: &mut Pending| {
+            !pending.maybe_applied && pending.state != State::InFlight
+        };
+        self.pending.extract_if(.., unmade).collect()
     }
 }
 
@@ -270,7 +269,6 @@ mod tests {
         let [a, b] = ["a", "b"].map(|name| JobName::new(name).unwrap());
         assert!(!desk.pending_before(&b, slot.at));
         assert!(desk.pending_before(&b, SlotTime::from_unix_seconds(slot.at.unix_seconds() + 1)));
-        assert!(!desk.pending_of(&a));
-        assert!(desk.pending_of(&b));
+        assert!(!desk.pending_before(&a, SlotTime::from_unix_seconds(i64::MAX)));
     }
 }

@@ -127,10 +127,10 @@ pub struct Claim {
     /// The schedule whose cursor this claim is held against: a slot at or before
     /// the cursor that has no record is settled, and refused.
     pub digest: ScheduleDigest,
-    /// Whether a win moves the cursor to this slot, never backwards. Only a node
-    /// that knows every earlier slot of this schedule to have a record may ask for
-    /// it. A cursor that does not exist is not created: a claim does not know how
-    /// long to keep it.
+    /// Whether a verdict that tells of a record (won, held or done) moves the
+    /// cursor to this slot, never backwards. Only a node that knows every earlier
+    /// slot of this schedule to have a record may ask for it. A cursor that does
+    /// not exist is not created: a claim does not know how long to keep it.
     pub advance: bool,
 }
 

@@ -130,8 +130,8 @@ fn reach<T>(
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let store =
-            store::open::open(&cluster.store, &cluster.name, None).map_err(store_failure)?;
+        let store = store::open::open(&cluster.store, &cluster.name, None, PATIENCE)
+            .map_err(store_failure)?;
         reachable(&*store).await?;
         let reach = Reach { cluster: &cluster.name, jobs, store: &*store };
         let done = work(reach).await;

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
@@ -15,7 +16,7 @@ use crate::daemon::shell::{End, Request, Shell};
 use crate::ledger::Retention;
 use crate::log::{self, events};
 use crate::node::BootId;
-use crate::{service, store};
+use crate::{lease, service, store};
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -72,8 +73,17 @@ impl Run {
 async fn live(config: Config) -> Result<End, Failure> {
     let requests = requests()?;
     let cluster = &config.cluster;
-    let store = store::open::open(&cluster.store, &cluster.name, Some(&cluster.node))
-        .map_err(place::store_failure)?;
+    let shortest = config.jobs.iter().map(|job| job.lease_ttl).min().unwrap_or(Duration::MAX);
+    let store = store::open::open(
+        &cluster.store,
+        &cluster.name,
+        Some(&cluster.node),
+        lease::longest_call(shortest),
+    )
+    .map_err(|error| {
+        events::store_down(&cluster.store.to_string(), &error.to_string());
+        place::store_failure(error)
+    })?;
     let settings = Settings {
         max_clock_skew: cluster.max_clock_skew,
         heartbeat: cluster.heartbeat,

@@ -104,7 +104,7 @@ pub static CLUSTER: Section = Section {
         Key::later("min_acks"),
         Key::new(
             "heartbeat",
-            Kind::Duration(ms(100), s(60), "a node is taken for dead after a few of them"),
+            Kind::Duration(s(1), s(60), "the daemon's own clock beats once a second, and a node is taken for dead after three heartbeats"),
             "How often a node says that it is alive.",
         )
         .preset(Preset::Duration(HEARTBEAT)),

@@ -12,6 +12,10 @@ use crate::clock::BootInstant;
 const FIRST_RETRY: Duration = Duration::from_millis(50);
 const LAST_RETRY: Duration = Duration::from_secs(1);
 
+/// After so many failures in a row items go one by one, so that one that the store
+/// cannot take is found.
+const ALONE_AFTER: u32 = 5;
+
 /// At most so many items go in one batch.
 const BATCH: usize = 1_000;
 
@@ -59,7 +63,8 @@ impl<T> Outbox<T> {
         if self.next_send(now).is_none_or(|due| due > now) {
             return Vec::new();
         }
-        let batch: Vec<T> = self.waiting.drain(..self.waiting.len().min(BATCH)).collect();
+        let most = if self.failures < ALONE_AFTER { BATCH } else { 1 };
+        let batch: Vec<T> = self.waiting.drain(..self.waiting.len().min(most)).collect();
         self.in_flight = batch.len();
         batch
     }
@@ -71,9 +76,13 @@ impl<T> Outbox<T> {
         self.failures = 0;
     }
 
-    /// It was not; it goes again after a while.
-    pub fn unanswered(&mut self, batch: Vec<T>, now: BootInstant) {
+    /// It was not; it goes again after a while. An item that failed alone goes to
+    /// the end: what is wrong with it must not hold up the others.
+    pub fn unanswered(&mut self, mut batch: Vec<T>, now: BootInstant) {
         self.in_flight = 0;
+        if batch.len() == 1 {
+            self.waiting.append(&mut batch);
+        }
         self.waiting.splice(0..0, batch);
         let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(8)).min(LAST_RETRY);
         self.failures += 1;
@@ -83,6 +92,7 @@ impl<T> Outbox<T> {
     /// The store can be reached again: what waits is due now.
     pub fn store_is_back(&mut self) {
         self.retry = None;
+        self.failures = 0;
     }
 }
 
@@ -98,15 +108,38 @@ mod tests {
     fn an_item_stays_until_it_is_acknowledged_and_keeps_its_place() {
         let mut outbox = Outbox::default();
         outbox.put(1);
-        let batch = outbox.take_due(at(0));
         outbox.put(2);
+        let batch = outbox.take_due(at(0));
+        outbox.put(3);
         assert!(outbox.take_due(at(0)).is_empty(), "one batch at a time");
         outbox.unanswered(batch, at(0));
         assert!(outbox.take_due(at(49)).is_empty());
-        assert_eq!(outbox.take_due(at(50)), [1, 2]);
+        assert_eq!(outbox.take_due(at(50)), [1, 2, 3]);
         outbox.acknowledged();
         assert!(outbox.is_empty());
         assert_eq!(outbox.next_send(at(60)), None);
+    }
+
+    #[test]
+    fn one_item_that_always_fails_does_not_hold_up_the_others() {
+        let mut outbox = Outbox::default();
+        for item in 1..=3 {
+            outbox.put(item);
+        }
+        let mut written = Vec::new();
+        for round in 0..20 {
+            let now = at(round * 10_000);
+            let batch = outbox.take_due(now);
+            if batch.contains(&2) {
+                outbox.unanswered(batch, now);
+            } else {
+                written.extend(batch);
+                outbox.acknowledged();
+            }
+        }
+        written.sort_unstable();
+        assert_eq!(written, [1, 3]);
+        assert_eq!(outbox.len(), 1);
     }
 
     #[test]

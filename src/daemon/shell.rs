@@ -12,15 +12,15 @@ use tokio::sync::{mpsc, watch};
 
 use crate::clock::{BootInstant, ClusterClock, Offset, Reading, wall_now};
 use crate::daemon::engine::{
-    Action, Engine, Event, Gap, Identity, Now, SWEEP, Settings, claimant, slot_time,
+    Action, CURSOR_KEPT, Engine, Event, Gap, Identity, Now, SWEEP, Settings, claimant, slot_time,
 };
-use crate::daemon::gaps::Settler;
+use crate::daemon::gaps::{Open, Settler, key};
 use crate::daemon::runs::Runs;
 use crate::ledger::missed::Memory;
 use crate::log::events;
 use crate::node::Heartbeat;
 use crate::service;
-use crate::store::{CursorKey, Health, Result, Store, StoreError};
+use crate::store::{Health, Result, Store, StoreError};
 use crate::table::JobTable;
 use crate::ticker::beat::CoarseClock;
 use crate::ticker::queue::JobIndex;
@@ -229,21 +229,16 @@ impl Shell {
     fn open_cursors(&self, since: BootInstant) {
         let store = Arc::clone(&self.store);
         let clock = Arc::clone(&self.clock);
-        let keep = self.settings.retention.keep;
         let warned = Arc::clone(&self.warned);
-        let keys: Vec<_> = self
-            .table
-            .iter()
-            .filter(|job| job.enabled)
-            .map(|job| CursorKey { job: job.name.clone(), digest: job.digest })
-            .collect();
+        let keys: Vec<_> =
+            self.table.iter().filter(|job| job.enabled).map(|job| key(job)).collect();
         self.answer(async move {
             let opened = async {
                 inspect(&*store, &warned).await?;
                 // Only now is it certain what time it is in the cluster.
                 clock.set(read_clock(&*store).await?.refine(Some(clock.offset())));
                 let start = slot_time(clock.offset().cluster_time(since));
-                store.open_cursors(&keys, start, keep).await
+                store.open_cursors(&keys, start, CURSOR_KEPT).await
             };
             Event::CursorsOpened(opened.await)
         });
@@ -292,7 +287,10 @@ impl Shell {
         let store = Arc::clone(&self.store);
         let identity = Arc::clone(&self.identity);
         let settings = self.settings;
-        let table = Arc::clone(&self.table);
+        let open: Vec<_> = gaps
+            .into_iter()
+            .map(|(index, gap)| Open { index, job: Arc::clone(&self.table[index.0 as usize]), gap })
+            .collect();
         self.answer(async move {
             let settler = Settler {
                 store: &*store,
@@ -301,17 +299,7 @@ impl Shell {
                 memory: &memory,
                 offset,
             };
-            let mut settled = Vec::with_capacity(gaps.len());
-            for (index, gap) in gaps {
-                match settler.settle(&table[index.0 as usize], gap).await {
-                    Ok(upto) => settled.push((index, upto)),
-                    Err(error) => {
-                        tracing::debug!(%error, "missed slots wait for the store");
-                        break;
-                    }
-                }
-            }
-            Event::GapsSettled(settled)
+            Event::GapsSettled(settler.settle(&open).await)
         });
     }
 

@@ -39,6 +39,12 @@ pub fn renew_every(ttl: Duration) -> Duration {
     ttl / 4
 }
 
+/// How long a call to the store may take on a node whose shortest lease is `ttl`:
+/// after one without an answer there is still time for several more.
+pub fn longest_call(ttl: Duration) -> Duration {
+    (ttl / 8).max(Duration::from_millis(100))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

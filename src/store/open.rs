@@ -1,6 +1,7 @@
 //! From the config's words for a store to the store itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::redis::{self, RedisStore};
 use super::sqlite::{self, SqliteStore};
@@ -8,7 +9,10 @@ use super::{Result, Store};
 use crate::config::{RedisAddress, StoreConfig, TlsFiles};
 use crate::name::{ClusterName, NodeName};
 
-/// Opens the store of `cluster` that `config` names, as `node` where it is one.
+/// Opens the store of `cluster` that `config` names, as `node` where it is one. No
+/// call waits longer than `bound`, where that is shorter than what is usual: a
+/// node's bound is a part of its shortest lease, so that one call without an
+/// answer loses none.
 /// A file that cannot be used is an error; a server may come up later, so it is
 /// asked in the background.
 ///
@@ -18,10 +22,13 @@ pub fn open(
     config: &StoreConfig,
     cluster: &ClusterName,
     node: Option<&NodeName>,
+    bound: Duration,
 ) -> Result<Arc<dyn Store>> {
     match config {
         StoreConfig::Sqlite { path } => {
-            Ok(Arc::new(SqliteStore::open(path, cluster, sqlite::Options::default())?))
+            let usual = sqlite::Options::default();
+            let options = sqlite::Options { bound: usual.bound.min(bound), ..usual };
+            Ok(Arc::new(SqliteStore::open(path, cluster, options)?))
         }
         StoreConfig::Redis(config) => Ok(Arc::new(RedisStore::open(redis::Options {
             address: address(&config.address),
@@ -30,7 +37,7 @@ pub fn open(
             password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
             cluster: cluster.clone(),
             node: node.cloned(),
-            timeout: config.timeout,
+            timeout: config.timeout.min(bound),
         }))),
     }
 }

@@ -18,7 +18,8 @@
 //! | handed over | otherwise | `Won`, attempt + 1, new fence | running until `now + ttl` |
 //! | settled | | `Done` | – |
 //!
-//! A win that asks to advance also moves the cursor, never backwards. A lapsed
+//! A claim that asks to advance also moves the cursor, never backwards, unless it
+//! is refused. A lapsed
 //! lease is not taken by a claim: settling it is a step of its own.
 //!
 //! What the holder of a token asks:
@@ -170,7 +171,14 @@ pub fn claim(
         record: Some(record),
         cursor: cursor.filter(|&at| claim.advance && at < claim.slot.at).map(|_| claim.slot.at),
     };
-    let lost = |verdict| ClaimStep { verdict, record: None, cursor: None };
+    // There is a record, so the slot is accounted for whoever made it.
+    let taken = |verdict| ClaimStep {
+        verdict,
+        record: None,
+        cursor: cursor.filter(|&at| claim.advance && at < claim.slot.at).map(|_| claim.slot.at),
+    };
+    let refused =
+        |refusal| ClaimStep { verdict: Verdict::Refused(refusal), record: None, cursor: None };
     let hold = |attempt, handed_over_by| Record {
         node: claimant.node.clone(),
         boot: claimant.boot,
@@ -184,21 +192,21 @@ pub fn claim(
     };
     match record {
         None => match refusal(now, claimant, claim, cursor) {
-            Some(refusal) => lost(Verdict::Refused(refusal)),
+            Some(refusal) => refused(refusal),
             None => won(hold(1, Vec::new())),
         },
         Some(held) => match held.state {
             RecordState::Running if held.token == claim.token => {
                 won(held.prolonged(now, claim.ttl))
             }
-            RecordState::Running => lost(Verdict::Held(held.holder(now))),
+            RecordState::Running => taken(Verdict::Held(held.holder(now))),
             RecordState::HandedOver if held.handed_over_by.contains(&claim.token) => {
-                lost(Verdict::Refused(Refusal::HandedOver))
+                refused(Refusal::HandedOver)
             }
             RecordState::HandedOver => {
                 won(hold(held.attempt.saturating_add(1), held.handed_over_by.clone()))
             }
-            RecordState::Settled(outcome) => lost(Verdict::Done(held.settled(outcome))),
+            RecordState::Settled(outcome) => taken(Verdict::Done(held.settled(outcome))),
         },
     }
 }

@@ -129,11 +129,6 @@ impl DueQueue {
             (armed, horizon) => armed.or(horizon),
         }
     }
-
-    /// How many slots are armed.
-    pub fn armed(&self) -> usize {
-        self.armed.values().map(Vec::len).sum()
-    }
 }
 
 fn entry(table: &JobTable, job: JobIndex) -> &Job {

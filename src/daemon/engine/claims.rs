@@ -17,7 +17,7 @@ impl Engine {
         }
         let planned = self.queue.take_due(&self.table, now.cluster(), LOOKAHEAD);
         for job in planned.passed {
-            self.notice_gap(job, now);
+            self.notice_gap(job, now, now.cluster());
         }
         for due in planned.due {
             let job = self.entry(due.job);
@@ -49,13 +49,15 @@ impl Engine {
             return;
         }
         let claims = due.into_iter().filter_map(|(slot, pending)| self.claim(slot, &pending));
-        actions.push(Action::Claim(claims.collect()));
+        let claims: Vec<_> = claims.collect();
+        actions.extend(claims.chunks(CLAIMS).map(|some| Action::Claim(some.to_vec())));
     }
 
     fn claim(&self, slot: Slot, pending: &Pending) -> Option<Claim> {
         let (index, job) = self.find(&slot)?;
         Some(Claim {
-            advance: pending.cause == Cause::Due
+            advance: self.phase == Phase::Open
+                && pending.cause == Cause::Due
                 && !self.gaps.contains_key(&index)
                 && !self.desk.pending_before(&slot.job, slot.at),
             token: pending.token,
@@ -102,7 +104,6 @@ impl Engine {
         let slot = &claim.slot;
         match verdict {
             Verdict::Won(grant) => {
-                self.desk.resolved(slot);
                 self.on_won(now, sent, claim, grant, actions);
             }
             Verdict::Held(holder) => {
@@ -117,7 +118,7 @@ impl Engine {
                 self.desk.resolved(slot);
                 events::slot_skipped(slot, Skip::Late);
                 if let Some((job, _)) = self.find(slot) {
-                    self.notice_gap(job, now);
+                    self.notice_gap(job, now, claim.start_by);
                 }
             }
             Verdict::Refused(Refusal::Past) => {
@@ -148,10 +149,24 @@ impl Engine {
         grant: Grant,
         actions: &mut Vec<Action>,
     ) {
+        let Some(pending) = self.desk.resolved(&claim.slot) else { return };
         let Some((_, job)) = self.find(&claim.slot) else { return };
         let job = Arc::clone(job);
         let trusted_until = trusted_until(sent, claim.ttl);
-        let grace = job.grace_on_lost_lease();
+        let too_late = trusted_until.minus(job.grace_on_lost_lease()) <= now.boot;
+        let due = now.offset.boot_instant(claim.slot.at.cluster_time());
+        if !self.is_draining() && due > now.boot {
+            // The clock was set since it was claimed: it is not due yet after all.
+            // Claimed again then, with the same token, it is won again.
+            self.desk.put_back(claim.slot, pending, due);
+            return;
+        }
+        let may_start = pending.cause == Cause::HandedOver || now.cluster() < claim.start_by;
+        if !self.is_draining() && too_late && may_start {
+            // The answer took most of the lease; asking again prolongs it.
+            self.desk.put_back(claim.slot, pending, now.boot);
+            return;
+        }
         let running = Running {
             job,
             slot: claim.slot,
@@ -163,8 +178,8 @@ impl Engine {
         if self.is_draining() {
             self.book.enter(claim.token, claim.ttl, sent);
             self.hand_over_unstarted(now, claim.token, running);
-        } else if trusted_until.minus(grace) <= now.boot {
-            // The answer took most of the lease: the run would be ended at once.
+        } else if too_late {
+            // Too late for its start window as well.
             self.forfeit(&running.job, running.slot.clone(), claim.token, MissedReason::StoreDown);
         } else {
             self.book.enter(claim.token, claim.ttl, sent);
@@ -185,7 +200,7 @@ impl Engine {
     fn give_up(&mut self, now: Now, slot: Slot, pending: Pending) {
         let Some((index, job)) = self.find(&slot) else { return };
         let job = Arc::clone(job);
-        self.notice_gap(index, now);
+        self.notice_gap(index, now, pending.start_by);
         if pending.maybe_applied {
             self.forfeit(&job, slot, pending.token, MissedReason::StoreDown);
         }

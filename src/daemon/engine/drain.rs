@@ -20,14 +20,6 @@ impl Engine {
             stopped: None,
         });
         events::node_draining(cause, self.running.len(), self.settings.drain_timeout);
-        for (slot, pending) in self.desk.take_waiting() {
-            if pending.maybe_applied {
-                // It may be ours: it has to be known before it can be handed over.
-                self.desk.put_back(slot, pending, now.boot);
-            } else {
-                events::slot_skipped(&slot, Skip::Draining);
-            }
-        }
     }
 
     pub(super) fn on_kill(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -52,6 +44,11 @@ impl Engine {
 
     pub(super) fn go_on_draining(&mut self, now: Now, actions: &mut Vec<Action>) {
         let Phase::Draining(drain) = self.phase else { return };
+        // What may be ours has to be known before it can be handed over; the rest
+        // is left to the other nodes.
+        for (slot, _) in self.desk.take_unmade() {
+            events::slot_skipped(&slot, Skip::Draining);
+        }
         let settled = self.running.is_empty()
             && self.desk.is_empty()
             && self.completions.is_empty()

@@ -17,7 +17,7 @@
 //!
 //! Invariants:
 //!
-//! - A run starts only on [`Verdict::Won`](crate::claim::Verdict::Won), and only
+//! - A run starts only on [`Verdict::Won`], and only
 //!   while its lease can be trusted.
 //! - Every slot that the queue gave out ends as a run, as skipped, or in a gap
 //!   that is settled: nothing is dropped silently.
@@ -63,6 +63,16 @@ pub const LOOKAHEAD: Duration = Duration::from_secs(4);
 /// tolerated skew: room for a store whose clock is set back a little. Beyond it
 /// the cursor holds late claims off.
 const RECORD_MARGIN: Duration = Duration::from_secs(300);
+
+/// The record of a slot that is not settled is kept at least so long.
+const OPEN_KEPT: Duration = Duration::from_secs(30 * 86_400);
+
+/// A cursor that nobody asks for is kept so long: a yearly job must find its own.
+pub const CURSOR_KEPT: Duration = Duration::from_secs(400 * 86_400);
+
+/// At most so many claims are made in one call: a file on a slow disk takes
+/// about 50 ms for them.
+const CLAIMS: usize = 2_000;
 
 /// At most so many lapsed slots are settled in one sweep; the next comes a second later.
 pub const SWEEP: usize = 1_000;
@@ -157,9 +167,9 @@ pub enum Event {
     },
     /// The answer to [`Action::FindLapsed`].
     LapsedFound(StoreResult<Vec<Lapsed>>),
-    /// The end of [`Action::SettleGaps`]: the jobs with the store's time up to
-    /// which every slot of theirs is accounted for.
-    GapsSettled(Vec<(JobIndex, Option<ClusterTime>)>),
+    /// The end of [`Action::SettleGaps`]: the jobs that were settled, with the
+    /// store's time: every slot whose window had closed by then is accounted for.
+    GapsSettled(Vec<(JobIndex, ClusterTime)>),
     /// The answer to [`Action::Heartbeat`].
     HeartbeatAnswered(StoreResult<HeartbeatReply>),
     /// The store's health changed.
@@ -237,8 +247,21 @@ pub enum Action {
 pub struct Gap {
     /// No such slot was due before that, as far as this node knows.
     pub from: BootInstant,
-    /// The last time that one was noticed: its start window had closed by then.
-    pub noticed: BootInstant,
+    /// When the start window of the last such slot closes, by the cluster's clock.
+    pub until: ClusterTime,
+}
+
+/// What the node knows of its cursors in the store. They are asked for at the
+/// start, when the store comes back, and every now and then, so that they never
+/// run out and a store that lost them gets them anew.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Cursors {
+    /// They were all there at that time; at the start, the time of that.
+    known: BootInstant,
+    /// They are to be asked for.
+    wanted: bool,
+    /// They are being asked for.
+    asked: bool,
 }
 
 /// Where the node is in its life.
@@ -246,7 +269,7 @@ pub struct Gap {
 enum Phase {
     /// The cursors are not known yet: nothing is claimed. Slots are taken from the
     /// queue only once asking has failed: until then the answer says where to begin.
-    Opening { asked: bool, failed: bool },
+    Opening { failed: bool },
     /// At work.
     Open,
     /// No new claims.
@@ -305,6 +328,7 @@ pub struct Engine {
     forfeits: Outbox<Forfeit>,
     /// Jobs with slots that may have no record.
     gaps: BTreeMap<JobIndex, Gap>,
+    cursors: Cursors,
     settling: bool,
     sweeping: bool,
     memory: Memory,
@@ -333,13 +357,14 @@ impl Engine {
             identity,
             settings,
             table,
-            phase: Phase::Opening { asked: false, failed: false },
+            phase: Phase::Opening { failed: false },
             desk: Desk::default(),
             book: Book::default(),
             running: HashMap::new(),
             completions: Outbox::default(),
             forfeits: Outbox::default(),
             gaps: BTreeMap::new(),
+            cursors: Cursors { known: now.boot, wanted: true, asked: false },
             settling: false,
             sweeping: false,
             store_is_up: false,
@@ -369,7 +394,7 @@ impl Engine {
             }
             Event::RunEnded { token, report } => self.on_run_ended(now, token, report),
             Event::LapsedFound(answer) => self.on_lapsed_found(now, answer, actions),
-            Event::GapsSettled(jobs) => self.on_gaps_settled(now, &jobs),
+            Event::GapsSettled(jobs) => self.on_gaps_settled(&jobs),
             Event::HeartbeatAnswered(answer) => self.on_heartbeat_answered(answer),
             Event::StoreHealth(health) => self.on_store_health(now, &health, actions),
             Event::WallClockAhead(micros) => self.on_wall_clock_ahead(micros),
@@ -380,6 +405,7 @@ impl Engine {
 
     /// What to do at `now`, after everything that happened was taken in.
     pub fn act(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.go_on_draining(now, actions);
         self.take_due_slots(now);
         self.give_up_expired_claims(now);
         self.make_claims(now, actions);
@@ -392,7 +418,6 @@ impl Engine {
         if !forfeits.is_empty() {
             actions.push(Action::Forfeit(forfeits));
         }
-        self.go_on_draining(now, actions);
     }
 
     /// When there is something to do next if nothing happens until then.
@@ -416,13 +441,8 @@ impl Engine {
         self.phase == Phase::Finished
     }
 
-    /// How many runs are in progress.
-    pub fn runs(&self) -> usize {
-        self.running.len()
-    }
-
     fn takes_slots(&self) -> bool {
-        matches!(self.phase, Phase::Opening { failed: true, .. } | Phase::Open)
+        matches!(self.phase, Phase::Opening { failed: true } | Phase::Open)
     }
 
     fn claims_now(&self) -> bool {
@@ -442,9 +462,10 @@ impl Engine {
         job.window(slot) + self.settings.max_clock_skew * 2 + RECORD_MARGIN
     }
 
-    /// How long the record of a slot is kept that is not settled yet.
+    /// How long the record of a slot is kept that is not settled yet: whoever comes
+    /// to settle it must find it.
     fn keep_open(&self) -> Duration {
-        self.settings.retention.keep
+        self.settings.retention.keep.max(OPEN_KEPT)
     }
 }
 

@@ -48,11 +48,11 @@ impl Engine {
                 if let Some(until) = self.book.trusted_until(token) {
                     actions.push(Action::Tell(token, Trust::Until(until)));
                 }
-            } else if self.book.holds(token) {
+            } else if let Some(running) = self.running.get(&token).filter(|running| !running.over) {
+                // Of a run that is over the answer to its completion tells: that may
+                // have been first.
                 self.book.strike(token);
-                if let Some(running) = self.running.get(&token) {
-                    events::lease_lost(running.as_run(token), loss(&ownership));
-                }
+                events::lease_lost(running.as_run(token), loss(&ownership));
                 actions.push(Action::Tell(token, Trust::Lost));
             }
         }

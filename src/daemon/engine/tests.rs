@@ -55,8 +55,8 @@ impl World {
     /// A node at work, its cursors at `START`.
     fn open(table: Arc<JobTable>) -> Self {
         let mut world = Self::new(table);
-        world.tell(Event::StoreHealth(Health::Up));
-        let asked = world.tell(Event::Beat);
+        let mut asked = world.tell(Event::StoreHealth(Health::Up));
+        asked.extend(world.tell(Event::Beat));
         assert!(asked.iter().any(|action| matches!(action, Action::OpenCursors(_))), "{asked:?}");
         let cursors = vec![SlotTime::from_unix_seconds(START); world.engine.table.len()];
         let actions = world.tell(Event::CursorsOpened(Ok(cursors)));
@@ -251,6 +251,83 @@ fn a_win_that_comes_when_its_lease_is_nearly_over_does_not_run() {
 }
 
 #[test]
+fn a_slow_answer_is_asked_for_again_while_its_window_is_open() {
+    let mut world = World::open(table(
+        "[jobs.a]\nschedule = \"@every 60s\"\nshell = \"true\"\nlease_ttl = \"8s\"\n",
+    ));
+    world.boot = world.boot + seconds(60);
+    let claim = claims(world.wait(Duration::ZERO)).remove(0);
+    let sent = world.boot;
+    world.boot = world.boot + seconds(6);
+    let answer = Ok(vec![won()]);
+    let actions = world.tell(Event::ClaimsAnswered { sent, claims: vec![claim.clone()], answer });
+    assert_eq!(starts(&actions), 0);
+    assert_eq!(claims(actions)[0].token, claim.token);
+    assert_eq!(starts(&world.answer(&claim, won())), 1);
+}
+
+#[test]
+fn a_run_never_starts_before_its_slot_although_the_clock_was_set_meanwhile() {
+    let mut world = World::open(every_second());
+    let claim = world.claim();
+    world.offset = Offset::from_micros(world.offset.micros() - 3_000_000);
+    assert_eq!(starts(&world.answer(&claim, won())), 0);
+    assert!(claims(world.wait(Duration::from_millis(2_500))).is_empty());
+    let again = claims(world.wait(Duration::from_millis(500)));
+    assert_eq!(again[0].token, claim.token);
+    assert_eq!(starts(&world.answer(&again[0], won())), 1);
+}
+
+#[test]
+fn a_draining_node_moves_no_cursor_over_what_it_leaves_to_others() {
+    let mut world = World::open(every_second());
+    let first = world.claim();
+    world.lose_answer(&first, unavailable());
+    let second = claims(world.wait(seconds(1)));
+    let second = second.iter().find(|claim| claim.slot != first.slot).unwrap().clone();
+    world.lose_answer(&second, unknown());
+    world.tell(Event::Drain("SIGTERM"));
+    let again = claims(world.wait(Duration::from_millis(50)));
+    assert_eq!(again.len(), 1);
+    assert!(!again[0].advance);
+}
+
+#[test]
+fn cursors_are_asked_for_again_when_the_store_comes_back_and_until_it_answers() {
+    let mut world = World::open(every_second());
+    let asks = |actions: Vec<Action>| {
+        actions.iter().filter(|action| matches!(action, Action::OpenCursors(_))).count()
+    };
+    world.tell(Event::StoreHealth(Health::Down("gone".to_owned())));
+    assert_eq!(asks(world.tell(Event::StoreHealth(Health::Up))), 1);
+    assert_eq!(asks(world.tell(Event::Beat)), 0, "one at a time");
+    world.tell(Event::CursorsOpened(Err(unavailable())));
+    assert_eq!(asks(world.tell(Event::Beat)), 1);
+    world.tell(Event::CursorsOpened(Ok(vec![SlotTime::from_unix_seconds(START)])));
+    assert_eq!(asks(world.tell(Event::Beat)), 0);
+    world.boot = world.boot + seconds(601);
+    assert_eq!(asks(world.tell(Event::Beat)), 1, "every ten minutes");
+}
+
+#[test]
+fn a_late_answer_to_a_renewal_says_nothing_of_a_run_that_is_over() {
+    let mut world = World::open(every_second());
+    let claim = world.running();
+    world.wait(seconds(2));
+    world.end(&claim, Outcome::Succeeded);
+    let renewals = vec![Renewal {
+        slot: claim.slot.clone(),
+        token: claim.token,
+        ttl: claim.ttl,
+        keep_record: seconds(1),
+    }];
+    let sent = world.boot;
+    let answer = Ok(vec![Ownership::Forgotten]);
+    let actions = world.tell(Event::RenewalsAnswered { sent, renewals, answer });
+    assert!(!actions.iter().any(|action| matches!(action, Action::Tell(..))), "{actions:?}");
+}
+
+#[test]
 fn a_win_moves_the_cursor_only_while_every_earlier_slot_is_accounted_for() {
     let mut world = World::open(every_second());
     let first = world.claim();
@@ -263,8 +340,13 @@ fn a_win_moves_the_cursor_only_while_every_earlier_slot_is_accounted_for() {
     assert!(!third.advance, "the second has no record");
     world.answer(&third, held());
     world.tell(Event::Beat);
-    let settled = world.now().cluster();
-    world.tell(Event::GapsSettled(vec![(JobIndex(0), Some(settled))]));
+    let too_early = second.start_by;
+    world.tell(Event::GapsSettled(vec![(JobIndex(0), too_early)]));
+    let fourth = world.claim();
+    assert!(!fourth.advance, "the window of the second had not closed by then");
+    world.answer(&fourth, held());
+    let settled = second.start_by + Duration::from_micros(1);
+    world.tell(Event::GapsSettled(vec![(JobIndex(0), settled)]));
     assert!(world.claim().advance);
 }
 
@@ -274,10 +356,10 @@ fn a_gap_that_opened_while_another_was_settled_stays_open() {
     let claim = world.claim();
     world.answer(&claim, Verdict::Refused(Refusal::Late));
     world.tell(Event::Beat);
-    let settled = world.now().cluster();
+    let settled = claim.start_by + Duration::from_micros(1);
     let claim = world.claim();
     world.answer(&claim, Verdict::Refused(Refusal::Late));
-    world.tell(Event::GapsSettled(vec![(JobIndex(0), Some(settled))]));
+    world.tell(Event::GapsSettled(vec![(JobIndex(0), settled)]));
     assert!(settles(&world.tell(Event::Beat)));
 }
 
@@ -385,7 +467,7 @@ fn a_run_that_outlives_the_drain_is_stopped_and_handed_over() {
         )
     );
     let completions = completions(world.end(&claim, Outcome::HandedOver));
-    assert_eq!(completions[0].keep_record, seconds(86_400), "an open slot is kept");
+    assert_eq!(completions[0].keep_record, OPEN_KEPT, "whoever settles it finds it");
     let actions =
         world.tell(Event::CompletionsAnswered { completions, answer: Ok(vec![Ownership::Ours]) });
     assert!(matches!(actions[..], [Action::Finish { killed: 1, settled: true }]), "{actions:?}");
@@ -421,7 +503,8 @@ fn a_claim_that_may_have_been_applied_is_resolved_before_a_drain_ends() {
     let mut world = World::open(every_second());
     let claim = world.claim();
     world.lose_answer(&claim, unknown());
-    let again = claims(world.tell(Event::Drain("SIGTERM")));
+    world.tell(Event::Drain("SIGTERM"));
+    let again = claims(world.wait(Duration::from_millis(50)));
     assert_eq!(again[0].token, claim.token);
     assert!(!world.engine.is_finished());
     world.answer(&claim, held());

@@ -13,22 +13,28 @@ impl Engine {
                 Duty::Sweep => self.sweep(actions),
                 Duty::Heartbeat => actions.push(Action::Heartbeat(self.heartbeat(now))),
                 Duty::CheckClock => actions.push(Action::CheckClock),
-                Duty::Prune => actions.push(Action::Prune),
+                Duty::Prune => {
+                    self.cursors.wanted = true;
+                    actions.push(Action::Prune);
+                }
             }
         }
-        if let Phase::Opening { asked, .. } = &mut self.phase
-            && !std::mem::replace(asked, true)
-        {
-            actions.push(Action::OpenCursors(self.identity.started));
-        }
+        self.ask_for_cursors(actions);
         self.settle_gaps(actions);
+    }
+
+    fn ask_for_cursors(&mut self, actions: &mut Vec<Action>) {
+        if self.cursors.wanted && !self.cursors.asked && !self.is_draining() {
+            self.cursors.asked = true;
+            actions.push(Action::OpenCursors(self.cursors.known));
+        }
     }
 
     fn plan(&mut self, now: Now) {
         if self.takes_slots() {
             let passed = self.queue.plan(&self.table, now.cluster(), now.cluster() + LOOKAHEAD);
             for job in passed {
-                self.notice_gap(job, now);
+                self.notice_gap(job, now, now.cluster());
             }
         }
     }
@@ -51,20 +57,31 @@ impl Engine {
         answer: StoreResult<Vec<SlotTime>>,
         actions: &mut Vec<Action>,
     ) {
-        let Phase::Opening { failed, .. } = self.phase else { return };
+        self.cursors.asked = false;
+        let opening = match self.phase {
+            Phase::Opening { failed } => Some(failed),
+            _ => None,
+        };
         let Ok(cursors) = answer else {
-            self.phase = Phase::Opening { asked: false, failed: true };
+            if opening.is_some() {
+                self.phase = Phase::Opening { failed: true };
+            }
             return;
         };
+        self.cursors.wanted = false;
+        self.cursors.known = now.boot;
+        let Some(failed) = opening else { return };
         self.phase = Phase::Open;
         if failed {
             // Slots went by while the store was away, and this node did not know
             // the cluster's time. It begins anew with what may still start; every
-            // job is compared with its cursor.
+            // job is compared with its cursor. Nothing was asked of the store yet.
             self.queue = what_may_still_start(&self.table, now);
+            self.desk = Desk::default();
+            self.gaps.clear();
             let table = Arc::clone(&self.table);
             for (job, _) in jobs(&table) {
-                self.notice_gap(job, now);
+                self.notice_gap(job, now, now.cluster());
             }
         } else {
             self.queue = DueQueue::new();
@@ -76,12 +93,12 @@ impl Engine {
         actions.push(Action::Ready);
     }
 
-    /// Some slot of `job` whose window has closed may have no record.
-    pub(super) fn notice_gap(&mut self, job: JobIndex, now: Now) {
+    /// Some slot of `job` whose window closes at `until`, or earlier, may have no record.
+    pub(super) fn notice_gap(&mut self, job: JobIndex, now: Now, until: ClusterTime) {
         let window = self.entry(job).start_within.unwrap_or(LONGEST_IMPLIED_WINDOW);
         let from = now.boot.minus(window + Duration::from_secs(1)).max(self.identity.started);
-        let gap = self.gaps.entry(job).or_insert(Gap { from, noticed: now.boot });
-        gap.noticed = now.boot;
+        let gap = self.gaps.entry(job).or_insert(Gap { from, until });
+        gap.until = gap.until.max(until);
     }
 
     fn settle_gaps(&mut self, actions: &mut Vec<Action>) {
@@ -93,11 +110,11 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_gaps_settled(&mut self, now: Now, jobs: &[(JobIndex, Option<ClusterTime>)]) {
+    pub(super) fn on_gaps_settled(&mut self, jobs: &[(JobIndex, ClusterTime)]) {
         self.settling = false;
         for (job, upto) in jobs {
-            let noticed = self.gaps.get(job).map(|gap| now.offset.cluster_time(gap.noticed));
-            if noticed.is_some_and(|noticed| upto.is_some_and(|upto| upto >= noticed)) {
+            // A slot is looked at only after its window has closed.
+            if self.gaps.get(job).is_some_and(|gap| *upto > gap.until) {
                 self.gaps.remove(job);
             }
         }
@@ -172,11 +189,10 @@ impl Engine {
             Health::Up if self.store_is_up => {}
             Health::Up => {
                 self.store_is_up = true;
-                let down_since = self.memory.store_came_up(now.boot);
-                if let (Phase::Open, Some(since)) = (self.phase, down_since) {
-                    // It may be another server than before, or one that lost its data.
-                    actions.push(Action::OpenCursors(since));
-                }
+                self.memory.store_came_up(now.boot);
+                // It may be another server than before, or one that lost its data.
+                self.cursors.wanted = true;
+                self.ask_for_cursors(actions);
                 self.desk.store_is_back(now.boot);
                 self.book.store_is_back(now.boot);
                 self.completions.store_is_back();

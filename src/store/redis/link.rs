@@ -269,7 +269,9 @@ impl Shared {
                     _ => None,
                 });
                 match refused {
-                    Some(why) => self.refused(why),
+                    Some(why) if purpose == Purpose::Write => self.refused(why),
+                    // It may be a question that this user must not ask.
+                    Some(_) => {}
                     None if purpose == Purpose::Write => {
                         self.refusing.store(false, Ordering::Relaxed);
                         self.set_health(Health::Up);

@@ -70,7 +70,14 @@ pub(super) fn of_text(text: &str) -> StoreError {
             "NOPERM" => format!(": {}", text.trim()),
             _ => String::new(),
         };
-        return StoreError::Unavailable(format!("{remedy} ({code}{detail})"));
+        let text_of_script = *code == "NOPERM" && text.contains("script");
+        let message = format!("{remedy} ({code}{detail})");
+        // A script is stopped where it lacks the permission, after what it wrote.
+        return if text_of_script {
+            StoreError::Unknown(message)
+        } else {
+            StoreError::Unavailable(message)
+        };
     }
     if text.contains("max number of clients") {
         return StoreError::Unavailable(

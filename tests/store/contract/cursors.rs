@@ -102,7 +102,9 @@ pub(crate) async fn a_slot_at_or_before_the_cursor_is_past(f: &impl Fixture) {
     }
 }
 
-pub(crate) async fn a_win_moves_the_cursor_if_it_asks_to(f: &impl Fixture) {
+pub(crate) async fn a_verdict_that_tells_of_a_record_moves_the_cursor_if_it_is_asked_to(
+    f: &impl Fixture,
+) {
     let store = f.store().await;
     let start = at(&*store, -10).await;
     open(&*store, start).await;
@@ -114,13 +116,19 @@ pub(crate) async fn a_win_moves_the_cursor_if_it_asks_to(f: &impl Fixture) {
     let mut rival = claim_of(&claim.slot, LONG);
     rival.advance = true;
     holder(try_claim(&*store, &claimant("web-2"), &rival).await);
-    assert_eq!(open(&*store, start).await, start, "who loses moves nothing");
+    assert_eq!(open(&*store, start).await, later(start, 1), "the slot is accounted for");
 
     claim = claim_of(&Slot { job: job(JOB), at: later(start, 2) }, LONG);
     claim.advance = true;
     let grant = win(&*store, &who, &claim).await;
     assert_eq!(open(&*store, start).await, later(start, 2));
     assert_eq!(win(&*store, &who, &claim).await, grant, "the cursor does not bind its owner");
+
+    let mut late = claim_of(&Slot { job: job(JOB), at: later(start, -1) }, LONG);
+    late.advance = true;
+    let verdict = try_claim(&*store, &who, &late).await;
+    assert_eq!(verdict, Verdict::Refused(Refusal::Past));
+    assert_eq!(open(&*store, start).await, later(start, 2), "a refusal tells of no record");
 }
 
 pub(crate) async fn the_cursor_never_goes_back(f: &impl Fixture) {

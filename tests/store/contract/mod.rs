@@ -97,7 +97,7 @@ macro_rules! contract {
                 of_many_that_create_a_cursor_all_see_the_same
                 cursors_of_jobs_and_of_schedules_are_independent
                 a_slot_at_or_before_the_cursor_is_past
-                a_win_moves_the_cursor_if_it_asks_to
+                a_verdict_that_tells_of_a_record_moves_the_cursor_if_it_is_asked_to
                 the_cursor_never_goes_back
                 a_claim_creates_no_cursor
                 a_cursor_that_nobody_opens_or_moves_expires

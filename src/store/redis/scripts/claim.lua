@@ -38,11 +38,12 @@ local fence = tonumber(call('GET', fences) or 0) or 0
 local count = #KEYS - 3
 local records = call('MGET', unpack(KEYS, 4))
 
--- Only a first claim is held against its cursor.
+-- A first claim is held against its cursor, and any verdict may move it.
 local fields, number_of = {}, {}
 for i = 1, count do
-  if not records[i] then
-    local field = ARGV[first + (i - 1) * 3 + 1]
+  local at = first + (i - 1) * 3
+  if not records[i] or terms[ARGV[at + 2]].advance then
+    local field = ARGV[at + 1]
     if not number_of[field] then
       fields[#fields + 1] = field
       number_of[field] = #fields
@@ -147,7 +148,8 @@ for i = 1, count do
       reply, won = take(key, token, term, digits(attempt + 1), givers, false)
     end
   end
-  if won and term.advance then
+  -- Whoever made the record, the slot is accounted for.
+  if term.advance and (won or (record and reply == record)) then
     advance(ARGV[at + 1], term.slot)
   end
   replies[i + 1] = reply
