@@ -23,7 +23,7 @@ on_every_store! {
 /// Freezes `node`, but not while it holds the store.
 fn freeze(site: &Site, node: &Node) {
     until(&format!("{} is frozen and holds nothing", node.name), || {
-        node.signal(Signal::SIGSTOP);
+        node.freeze();
         let holds = site.is_held();
         if holds {
             node.signal(Signal::SIGCONT);

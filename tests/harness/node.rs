@@ -149,6 +149,15 @@ impl Node {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).expect("it lives");
     }
 
+    /// Freezes it, until SIGCONT. A thread that is at work on another core goes on
+    /// for a moment: returns when all have stopped.
+    pub(crate) fn freeze(&self) {
+        self.signal(Signal::SIGSTOP);
+        until(&format!("{} is frozen", self.name), || {
+            processes::threads(self.child.id()).iter().all(|state| *state == 'T')
+        });
+    }
+
     /// Waits for the end of the process, and of its log.
     pub(crate) fn wait_exit(&mut self) -> ExitStatus {
         let mut status = None;
@@ -198,6 +207,21 @@ impl Drop for Node {
         clock::clean_up_after(self.child.id());
         if std::thread::panicking() {
             println!("the last of {}'s log:\n{}", self.name, tail(&self.told()));
+            self.keep_log();
+        }
+    }
+}
+
+impl Node {
+    /// Writes the whole log into `$SOLOCRON_TEST_LOGS`, if there is such a folder.
+    fn keep_log(&self) {
+        let Some(folder) = std::env::var_os("SOLOCRON_TEST_LOGS") else { return };
+        let test = std::thread::current().name().unwrap_or("a test").replace("::", ".");
+        let file = format!("{test}.{}.{}.log", self.name, self.child.id());
+        let records: String =
+            self.told().records.iter().map(|logged| format!("{}\n", logged.record)).collect();
+        if let Err(error) = std::fs::write(Path::new(&folder).join(file), records) {
+            println!("the log of {} could not be kept: {error}", self.name);
         }
     }
 }
@@ -218,8 +242,10 @@ fn follow(
     });
 }
 
+/// The last of a log, without what tells of runs.
 fn tail(told: &Told) -> String {
-    let last = told.records.len().saturating_sub(25);
-    let records = told.records[last..].iter().map(|logged| logged.record.to_string());
-    records.chain(told.strays.iter().cloned()).map(|line| line + "\n").collect()
+    let slots = told.records.iter().filter(|logged| !logged.text("event").starts_with("run."));
+    let records: Vec<_> = slots.map(|logged| logged.record.to_string()).collect();
+    let last = records.len().saturating_sub(30);
+    records[last..].iter().chain(&told.strays).map(|line| format!("{line}\n")).collect()
 }

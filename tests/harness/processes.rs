@@ -52,6 +52,15 @@ pub(crate) fn with_variable(variable: &str) -> Vec<i32> {
         .collect()
 }
 
+/// The states of a process's threads, as `/proc` has them: `T` is stopped.
+pub(crate) fn threads(pid: u32) -> Vec<char> {
+    let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
+    let stats =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    // The name before it may contain anything.
+    stats.filter_map(|stat| stat.rsplit_once(") ")?.1.chars().next()).collect()
+}
+
 /// Kills them all, and waits until they are gone.
 pub(crate) fn end_with_variable(variable: &str) {
     until("what a job left behind is gone", || {
