@@ -98,7 +98,9 @@ const KINDS: &str =
 pub(crate) fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
     let Some(colon) = address.find(':') else {
         return Err(InvalidValue::new(0..address.len(), "this is not the address of a store")
-            .help(if address.ends_with(".db") || address.contains('/') {
+            .help(if address.starts_with("redis") {
+                "a Redis is written redis://HOST:6379/0, with TLS rediss://HOST:6379/0"
+            } else if address.ends_with(".db") || address.contains('/') {
                 "a file is written sqlite:PATH"
             } else {
                 KINDS

@@ -49,21 +49,19 @@ impl Engine {
                     actions.push(Action::Tell(token, Trust::Until(until)));
                 }
             } else if let Some(running) = self.running.get(&token).filter(|running| !running.over) {
-                // Of a run that is over the answer to its completion tells: that may
-                // have been first.
                 self.book.strike(token);
                 events::lease_lost(running.as_run(token), loss(&ownership));
                 actions.push(Action::Tell(token, Trust::Lost));
+            } else {
+                // Of a run that is over the answer to its completion tells: that may
+                // have been first.
+                self.book.unanswered(token, now.boot);
             }
         }
     }
 
     pub(super) fn on_run_ended(&mut self, now: Now, token: Token, report: Report) {
-        let Some(running) = self.running.get_mut(&token) else { return };
-        running.over = true;
-        let running = &self.running[&token];
-        let started_at = now.offset.cluster_time(report.started);
-        let finished_at = now.offset.cluster_time(report.finished);
+        let Some(running) = self.running.get(&token) else { return };
         if report.outcome == Outcome::LeaseLost && self.book.holds(token) {
             events::lease_lost(running.as_run(token), LeaseLoss::NotRenewed);
         }
@@ -82,8 +80,31 @@ impl Engine {
             self.running.remove(&token);
             return;
         }
-        let handed_over = report.outcome == Outcome::HandedOver;
-        self.killed += usize::from(handed_over);
+        self.killed += usize::from(report.outcome == Outcome::HandedOver);
+        self.write_end(now, token, report);
+    }
+
+    /// A slot won while draining is given to the others without having run.
+    pub(super) fn hand_over_unstarted(&mut self, now: Now, token: Token, running: Running) {
+        self.running.insert(token, running);
+        let report = Report {
+            outcome: Outcome::HandedOver,
+            exit_code: None,
+            signal: None,
+            error: Some(format!("{} was draining and did not start it", self.identity.node)),
+            started: now.boot,
+            finished: now.boot,
+            tail: String::new(),
+            pid: None,
+        };
+        self.write_end(now, token, report);
+    }
+
+    /// Has the end of a run written down, and its slot with it.
+    fn write_end(&mut self, now: Now, token: Token, report: Report) {
+        let Some(running) = self.running.get_mut(&token) else { return };
+        running.over = true;
+        let running = &self.running[&token];
         self.completions.put(Completion {
             slot: running.slot.clone(),
             token,
@@ -91,41 +112,18 @@ impl Engine {
             attempt: running.attempt,
             fence: running.fence,
             outcome: report.outcome,
-            started_at,
-            finished_at,
+            started_at: now.offset.cluster_time(report.started),
+            finished_at: now.offset.cluster_time(report.finished),
             exit_code: report.exit_code,
             signal: report.signal,
             error: report.error,
             tail: report.tail,
-            keep_record: if handed_over {
-                self.keep_open()
-            } else {
-                self.keep_settled(&running.job, running.slot.at)
+            keep_record: match report.outcome {
+                Outcome::HandedOver => self.keep_open(),
+                _ => self.keep_settled(&running.job, running.slot.at),
             },
             retention: self.settings.retention,
         });
-    }
-
-    /// A slot won while draining is given to the others without having run.
-    pub(super) fn hand_over_unstarted(&mut self, now: Now, token: Token, mut running: Running) {
-        running.over = true;
-        self.completions.put(Completion {
-            slot: running.slot.clone(),
-            token,
-            run_id: token.run_id(),
-            attempt: running.attempt,
-            fence: running.fence,
-            outcome: Outcome::HandedOver,
-            started_at: now.cluster(),
-            finished_at: now.cluster(),
-            exit_code: None,
-            signal: None,
-            error: Some(format!("{} was draining and did not start it", self.identity.node)),
-            tail: String::new(),
-            keep_record: self.keep_open(),
-            retention: self.settings.retention,
-        });
-        self.running.insert(token, running);
     }
 
     pub(super) fn on_completions_answered(

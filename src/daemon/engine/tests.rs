@@ -3,6 +3,7 @@
 use super::*;
 use crate::claim::{Grant, Holder, Refusal, Settled};
 use crate::config::{Overrides, ThisMachine, load_text};
+use crate::ledger::Retention;
 use crate::node::HeartbeatReply;
 use crate::outcome::{MissedReason, Outcome};
 use crate::store::{LapsedState, StoreError};
