@@ -171,14 +171,21 @@ impl Site {
 
     /// What a command of solocron prints; the command must succeed.
     pub(crate) fn ask(&self, arguments: &[&str]) -> String {
+        self.try_ask(arguments).unwrap_or_else(|refusal| panic!("{arguments:?}: {refusal}"))
+    }
+
+    /// What a command of solocron prints, or why it prints nothing.
+    pub(crate) fn try_ask(&self, arguments: &[&str]) -> Result<String, String> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_solocron"));
         command.args(arguments).arg("-c").arg(self.config());
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = processes::spawn(command).expect("solocron starts");
         let output = child.wait_with_output().expect("it ends");
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {}, {said}", output.status);
-        String::from_utf8(output.stdout).expect("it is text")
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("{}, {said}", output.status));
+        }
+        Ok(String::from_utf8(output.stdout).expect("it is text"))
     }
 
     /// The whole ledger.
