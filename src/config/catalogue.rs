@@ -28,7 +28,7 @@ pub const CLUSTER_NAME: &str = "default";
 pub const STORE: &str = "sqlite:solocron.db";
 /// Five seconds: what machines without NTP drift apart in weeks, not in a day.
 pub const MAX_CLOCK_SKEW: Duration = s(5);
-/// Five seconds: a node that died is seen within one look at `status`.
+/// Five seconds: a node that died is missed within a quarter of a minute.
 pub const HEARTBEAT: Duration = s(5);
 /// Half a minute, as much as systemd and Kubernetes wait by default, or less.
 pub const DRAIN_TIMEOUT: Duration = s(30);
