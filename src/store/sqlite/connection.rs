@@ -73,7 +73,8 @@ impl Link {
         let waiting = patience.clone();
         db.busy_handler(Some(move |tries| waiting.wait(tries)))?;
         db.set_prepared_statement_cache_capacity(STATEMENTS);
-        check_owner(&db)?;
+        // In one transaction: another process may be making the file meanwhile.
+        check_owner(&*db.transaction()?)?;
         use_write_ahead_log(&db, patience)?;
         db.execute_batch(
             "PRAGMA synchronous = FULL;
