@@ -139,7 +139,11 @@ fn slots_that_the_only_node_slept_through_are_missed_as_late(ground: Ground) {
     // What is tested is a sleep of a certain length.
     std::thread::sleep(Duration::from_secs(5));
     node.signal(Signal::SIGCONT);
-    node.wait("slot.missed");
+    let missed = node.wait("slot.missed");
+    let last = second(missed["slot_to"].as_str().expect("it is text"));
+    node.wait_where("slot.claimed", |record| {
+        record["slot"].as_str().is_some_and(|slot| second(slot) > last)
+    });
     let scope = storm::scope(5, after, storm::pass([&node], 3));
     storm::settle(&site, &scope);
     storm::drain([&mut node]);

@@ -1,4 +1,4 @@
-//! Replicas that are killed, that share a name, or that were all away.
+//! Replicas that are killed, that share a name, that start together, or that were all away.
 
 use std::time::Duration;
 
@@ -141,4 +141,15 @@ fn two_daemons_of_one_name_say_so_and_still_run_every_slot_once(ground: Ground) 
         assert_eq!(node.count("node.duplicate", |_| true), 1, "it is said once");
     }
     assert_eq!(nodes[2].count("node.duplicate", |_| true), 0);
+}
+
+#[test]
+fn replicas_that_start_together_on_a_new_file_all_come_up() {
+    for _ in 0..40 {
+        let site = Site::new(Ground::Sqlite, "", &ticks(1, ""));
+        let nodes = site.start_all(["a", "b", "c", "d", "e", "f"]);
+        for node in &nodes {
+            assert_eq!(node.count("store.down", |_| true), 0, "{}", node.name);
+        }
+    }
 }

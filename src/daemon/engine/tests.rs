@@ -610,3 +610,17 @@ fn a_second_node_of_the_same_name_is_noticed_but_not_the_last_start_of_this_one(
     world.tell(event);
     assert_eq!(world.engine.duplicates, HashSet::from([other]));
 }
+
+#[test]
+fn a_gap_stays_open_until_its_windows_have_closed_by_the_store_though_the_clock_was_put_right() {
+    let mut world = World::open(every_second());
+    // It slept, and its clock is 40 ms fast: the window of slot 3 seems to have closed.
+    world.wait(Duration::from_millis(3_920));
+    assert!(settles(&world.tell(Event::Beat)));
+    // The heartbeat puts the clock right before the settling ends, which by the
+    // store's time came too early for slot 3.
+    world.offset = Offset::from_micros(world.offset.micros() - 40_000);
+    let upto = ClusterTime::from_unix_millis(START * 1000 + 3_985);
+    world.tell(Event::GapsSettled(vec![(JobIndex(0), upto)]));
+    assert!(settles(&world.tell(Event::Beat)), "slot 3 has neither a claim nor an entry");
+}
