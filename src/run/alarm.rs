@@ -43,9 +43,12 @@ impl Alarm {
         let timer = &self.0.get_ref().0;
         let set = match at {
             Some(at) => {
-                // An expiration of zero would switch the timer off.
-                let at = TimeSpec::from_duration(Duration::from_nanos(at.nanos().max(1)));
-                timer.set(Expiration::OneShot(at), TimerSetTimeFlags::TFD_TIMER_ABSTIME)
+                // On this clock a wait counts suspended time as well. libfaketime, by
+                // which tests set the wall clock, would move an absolute instant of any
+                // clock. An expiration of zero would switch the timer off.
+                let wait = at.since(BootInstant::now()).max(Duration::from_nanos(1));
+                let wait = Expiration::OneShot(TimeSpec::from_duration(wait));
+                timer.set(wait, TimerSetTimeFlags::empty())
             }
             None => timer.unset(),
         };
