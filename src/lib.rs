@@ -19,6 +19,8 @@ pub mod table;
 pub mod schedule;
 pub mod slot;
 
+pub mod policy;
+
 pub mod ticker;
 
 pub mod claim;
