@@ -10,12 +10,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
+use crate::clock::ClusterTime;
 use crate::lease::grace_on_loss;
-use crate::name::JobName;
-use crate::schedule::{ScheduleSet, Zone, zone_data_version};
+use crate::name::{JobName, NodeName};
+use crate::policy::{Policies, jitter};
+use crate::schedule::{ScheduleSet, Zone};
 use crate::slot::SlotTime;
+
+mod digest;
+
+pub use digest::{JobDigest, ScheduleDigest, TableDigest};
 
 /// How late a job may start that does not say: until its next slot, and no more
 /// than this.
@@ -59,28 +63,63 @@ pub struct Job {
     pub enabled: bool,
     /// Words to find it by, in order.
     pub tags: Arc<[Box<str>]>,
+    /// What it wants when a slot cannot simply run.
+    pub policies: Arc<Policies>,
     /// Names its slots and windows.
     pub digest: ScheduleDigest,
 }
 
 impl Job {
-    /// How late a run of `slot` may start: what the job says, or until its next
-    /// slot and at most a minute.
+    /// How long after it is [`due`](Self::due) a run of `slot` may start: what the
+    /// job says, or as long as until its next slot and at most a minute.
     pub fn window(&self, slot: SlotTime) -> Duration {
         self.start_within.unwrap_or_else(|| {
-            let next = self.schedule.next_after(slot);
-            let gap = next.map(|next| next.unix_seconds() - slot.unix_seconds());
-            let gap = gap.and_then(|seconds| u64::try_from(seconds).ok());
-            gap.map_or(LONGEST_IMPLIED_WINDOW, |seconds| {
-                Duration::from_secs(seconds).min(LONGEST_IMPLIED_WINDOW)
-            })
+            self.gap_after(slot)
+                .map_or(LONGEST_IMPLIED_WINDOW, |gap| gap.min(LONGEST_IMPLIED_WINDOW))
         })
+    }
+
+    /// When a run of `slot` may start at the earliest: at the slot, and with a
+    /// `jitter` as much later as [`jitter::delay`] says.
+    ///
+    /// No slot is due later than the next one comes, so a job's slots become due
+    /// in their order.
+    pub fn due(&self, slot: SlotTime) -> ClusterTime {
+        let most = self.policies.jitter;
+        if most.is_zero() {
+            return slot.cluster_time();
+        }
+        let most = self.gap_after(slot).map_or(most, |gap| gap.min(most));
+        slot.cluster_time() + jitter::delay(&self.name, slot, most)
+    }
+
+    /// The last instant at which a run of `slot` may start: when it was due, and
+    /// its [`window`](Self::window).
+    pub fn closes(&self, slot: SlotTime) -> ClusterTime {
+        self.due(slot) + self.window(slot)
+    }
+
+    /// How long after `slot` the next one comes; none when it is the last.
+    fn gap_after(&self, slot: SlotTime) -> Option<Duration> {
+        let next = self.schedule.next_after(slot)?;
+        u64::try_from(next.unix_seconds() - slot.unix_seconds()).ok().map(Duration::from_secs)
+    }
+
+    /// Whether `node` is one of those that may run it.
+    pub fn may_run_on(&self, node: &NodeName) -> bool {
+        self.policies.nodes.allow(node)
     }
 
     /// The grace that a run gets when its lease is lost: what is left of the
     /// lease must do.
     pub fn grace_on_lost_lease(&self) -> Duration {
         grace_on_loss(self.kill_grace, self.lease_ttl)
+    }
+
+    /// What nodes with the same job have in common. It is computed anew each
+    /// time: a node needs it of all its jobs only to say which of them differ.
+    pub fn fingerprint(&self) -> JobDigest {
+        JobDigest::of(self)
     }
 }
 
@@ -118,54 +157,6 @@ impl fmt::Debug for Variable {
     }
 }
 
-/// Names the slots of a job and their windows: two nodes with the same digest
-/// for a job plan the same slots with the same windows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct ScheduleDigest(u64);
-
-impl ScheduleDigest {
-    /// The digest `bits`.
-    pub const fn from_bits(bits: u64) -> Self {
-        Self(bits)
-    }
-
-    /// The digest of a job with this schedule and this `start_within`.
-    pub fn of(schedule: &ScheduleSet, start_within: Option<Duration>) -> Self {
-        let mut hash = Fingerprint::new("solocron schedule 1");
-        // Neither the order nor a repetition makes a difference to the slots.
-        let mut rules: Vec<String> =
-            schedule.schedules().iter().map(|rule| rule.canonical()).collect();
-        rules.sort_unstable();
-        rules.dedup();
-        rules.iter().for_each(|rule| hash.text(rule));
-        hash.duration(start_within);
-        Self(u64::from_be_bytes(hash.finish()))
-    }
-
-    /// The digest as a number.
-    pub fn value(self) -> u64 {
-        self.0
-    }
-}
-
-/// 16 hexadecimal digits.
-impl fmt::Display for ScheduleDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
-    }
-}
-
-/// Names a whole table: nodes that publish different ones do not agree on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TableDigest([u8; 8]);
-
-/// 16 hexadecimal digits.
-impl fmt::Display for TableDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
-    }
-}
-
 /// All jobs, in order of name.
 #[derive(Debug, Clone)]
 pub struct JobTable {
@@ -179,7 +170,7 @@ impl JobTable {
         jobs.sort_by(|a, b| a.name.cmp(&b.name));
         jobs.dedup_by(|b, a| a.name == b.name);
         jobs.shrink_to_fit();
-        let digest = digest(&jobs);
+        let digest = TableDigest::of(&jobs);
         Self { jobs, digest }
     }
 
@@ -240,117 +231,13 @@ impl<'a> IntoIterator for &'a JobTable {
     }
 }
 
-fn digest(jobs: &[Arc<Job>]) -> TableDigest {
-    let mut hash = Fingerprint::new("solocron table 1");
-    hash.text(zone_data_version());
-    for job in jobs {
-        add_job(&mut hash, job);
-    }
-    TableDigest(hash.finish())
-}
-
-/// Adds all that nodes must agree on, by exhaustive destructuring: a new key of
-/// a job cannot be forgotten here.
-fn add_job(hash: &mut Fingerprint, job: &Job) {
-    let Job {
-        name,
-        schedule: _, // in the digest
-        timezone,
-        work,
-        timeout,
-        start_within: _, // in the digest
-        lease_ttl,
-        kill_grace,
-        env,
-        user,
-        group,
-        cwd,
-        umask,
-        success_codes,
-        output_limit,
-        enabled,
-        tags,
-        digest,
-    } = job;
-    hash.text(name.as_str());
-    hash.bytes(&digest.0.to_be_bytes());
-    hash.text(timezone.name());
-    match work {
-        Work::Command(words) => {
-            hash.text("command");
-            hash.list(words.iter().map(|word| &**word));
-        }
-        Work::Shell(line) => {
-            hash.text("shell");
-            hash.text(line);
-        }
-    }
-    hash.duration(*timeout);
-    hash.duration(Some(*lease_ttl));
-    hash.duration(Some(*kill_grace));
-    hash.list(env.iter().map(|variable| &*variable.name));
-    hash.list(env.iter().map(|variable| if variable.local { "" } else { &*variable.value }));
-    hash.list(user.as_deref());
-    hash.list(group.as_deref());
-    hash.list(cwd.iter().filter_map(|cwd| cwd.to_str()));
-    hash.bytes(&umask.map_or(-1, i64::from).to_be_bytes());
-    hash.bytes(success_codes);
-    hash.bytes(&(*output_limit as u64).to_be_bytes());
-    hash.bytes(&[u8::from(*enabled)]);
-    hash.list(tags.iter().map(|tag| &**tag));
-}
-
-/// A hash over parts, each with its length, so that no two lists of parts are
-/// the same bytes.
-struct Fingerprint(Sha256);
-
-impl Fingerprint {
-    fn new(of: &str) -> Self {
-        let mut hash = Self(Sha256::new());
-        hash.text(of);
-        hash
-    }
-
-    fn bytes(&mut self, part: &[u8]) {
-        self.0.update((part.len() as u64).to_be_bytes());
-        self.0.update(part);
-    }
-
-    fn text(&mut self, part: &str) {
-        self.bytes(part.as_bytes());
-    }
-
-    fn duration(&mut self, part: Option<Duration>) {
-        match part {
-            Some(part) => self.bytes(&part.as_nanos().to_be_bytes()),
-            None => self.bytes(&[]),
-        }
-    }
-
-    fn list<'a>(&mut self, parts: impl IntoIterator<Item = &'a str>) {
-        let mut count: u64 = 0;
-        for part in parts {
-            self.text(part);
-            count += 1;
-        }
-        self.bytes(&count.to_be_bytes());
-    }
-
-    fn finish(self) -> [u8; 8] {
-        let full = self.0.finalize();
-        let mut first = [0; 8];
-        first.copy_from_slice(&full[..8]);
-        first
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::config::{Environment, Overrides, load_text};
 
     /// A machine on which `$HOST` is what it is called.
-    struct Machine(&'static str);
+    pub(super) struct Machine(pub(super) &'static str);
 
     impl Environment for Machine {
         fn var(&self, name: &str) -> Option<std::ffi::OsString> {
@@ -370,17 +257,17 @@ mod tests {
         }
     }
 
-    fn table_on(machine: Machine, text: &str) -> JobTable {
+    pub(super) fn table_on(machine: Machine, text: &str) -> JobTable {
         let loaded = load_text(Path::new("x.toml"), text, &Overrides::default(), &machine);
         loaded.unwrap_or_else(|errors| panic!("{errors}")).config.jobs
     }
 
-    fn table(text: &str) -> JobTable {
+    pub(super) fn table(text: &str) -> JobTable {
         table_on(Machine("web-1"), text)
     }
 
     /// The only job of a table, with these keys beside what it runs.
-    fn job(keys: &str) -> Arc<Job> {
+    pub(super) fn job(keys: &str) -> Arc<Job> {
         table(&format!("[jobs.a]\nshell = 'x'\n{keys}")).iter().next().unwrap().clone()
     }
 
@@ -425,72 +312,59 @@ mod tests {
     }
 
     #[test]
-    fn schedules_with_the_same_slots_and_windows_have_one_digest() {
-        let digest = |keys: &str| job(keys).digest.to_string();
-        let daily = digest("schedule = '0 0 * * *'");
-        assert_eq!(daily.len(), 16);
-        for same in [
-            "schedule = '@daily'",
-            "schedule = '0 0 0 * * *'",
-            "schedule = ['@midnight', '0 0 * * *']",
-            "schedule = 'CRON_TZ=UTC @daily'",
-            "schedule = '@daily'\ntimezone = 'utc'\ntimeout = '1h'\nuser = 'ada'\nenabled = false",
+    fn without_a_jitter_a_slot_is_due_as_it_comes_and_closes_with_its_window() {
+        let job = job("schedule = '@every 10s'");
+        let slot = SlotTime::from_unix_seconds(40);
+        assert_eq!(job.due(slot), slot.cluster_time());
+        assert_eq!(job.closes(slot), slot.cluster_time() + Duration::from_secs(10));
+    }
+
+    #[test]
+    fn a_jitter_moves_the_window_of_a_slot_and_keeps_its_length() {
+        let slot: SlotTime = "2026-11-22T03:00:00Z".parse().unwrap();
+        for (keys, most, window) in [
+            ("schedule = '@daily'\njitter = '1h'", 3600, 60),
+            ("schedule = '@daily'\njitter = '1h'\nstart_within = '5m'", 3600, 300),
+            // Cut where the next slot comes sooner.
+            ("schedule = '@every 10s'\njitter = '1h'", 10, 10),
+            // The last slot of all has no next one.
+            ("schedule = '0 0 3 22 11 * 2026'\njitter = '1h'", 3600, 60),
         ] {
-            assert_eq!(digest(same), daily, "{same}");
-        }
-        let two = digest("schedule = ['@daily', '@hourly']");
-        assert_eq!(digest("schedule = ['@hourly', '@daily']"), two);
-        for other in [
-            "schedule = '@hourly'",
-            "schedule = '@daily'\nstart_within = '1m'",
-            "schedule = '@daily'\ntimezone = 'Europe/Berlin'",
-            "schedule = ['@daily', '@hourly']",
-        ] {
-            assert_ne!(digest(other), daily, "{other}");
+            let job = job(keys);
+            let delay = jitter::delay(&job.name, slot, Duration::from_secs(most));
+            assert!(!delay.is_zero(), "{keys}");
+            assert_eq!(job.due(slot), slot.cluster_time() + delay, "{keys}");
+            assert_eq!(job.closes(slot), job.due(slot) + Duration::from_secs(window), "{keys}");
         }
     }
 
     #[test]
-    fn the_digest_of_a_table_changes_with_everything_that_nodes_must_agree_on() {
-        let base = "[jobs.a]\nschedule = '@daily'\n";
-        let digest = |text: &str| table(text).digest().to_string();
-        let mut seen = vec![digest(""), digest(&format!("{base}shell = 'x'"))];
-        for keys in [
-            "shell = 'y'",
-            "command = ['x']",
-            "command = ['x', 'y']",
-            "command = ['x y']",
-            "shell = 'x'\ntimezone = 'Europe/Berlin'",
-            "shell = 'x'\ntimeout = '1s'",
-            "shell = 'x'\nstart_within = '1s'",
-            "shell = 'x'\nlease_ttl = '31s'",
-            "shell = 'x'\nkill_grace = '1s'",
-            "shell = 'x'\nenv = { A = '' }",
-            "shell = 'x'\nenv = { A = 'b' }",
-            "shell = 'x'\nenv = { AB = '' }",
-            "shell = 'x'\nuser = 'a'",
-            "shell = 'x'\ngroup = 'a'",
-            "shell = 'x'\ncwd = '/a'",
-            "shell = 'x'\numask = '0'",
-            "shell = 'x'\nsuccess_codes = [1]",
-            "shell = 'x'\noutput_limit = '1B'",
-            "shell = 'x'\nenabled = false",
-            "shell = 'x'\ntags = ['a']",
+    fn slots_become_due_in_their_order_whatever_the_jitter() {
+        for (schedule, jitter) in [
+            ("* * * * * *", "24h"),
+            ("@every 7s", "10s"),
+            ("0 0 * * *", "24h"),
+            ("*/5 8,9 * * *", "1h"),
         ] {
-            seen.push(digest(&format!("{base}{keys}")));
+            let job = job(&format!("schedule = '{schedule}'\njitter = '{jitter}'"));
+            let mut slot = SlotTime::from_unix_seconds(1_700_000_000);
+            for _ in 0..500 {
+                let next = job.schedule.next_after(slot).unwrap();
+                assert!(
+                    job.due(slot) < next.cluster_time() && next.cluster_time() <= job.due(next)
+                );
+                slot = next;
+            }
         }
-        let count = seen.len();
-        seen.sort_unstable();
-        seen.dedup();
-        assert_eq!(seen.len(), count);
     }
 
     #[test]
-    fn nodes_agree_also_when_each_puts_in_a_value_of_its_own() {
-        let text = "[jobs.a]\nschedule = '@daily'\nshell = 'x'\nenv = { ME = '${HOST}' }\n";
-        let [one, two] = ["one", "two"].map(|host| table_on(Machine(host), text));
-        assert_ne!(one.iter().next().unwrap().env, two.iter().next().unwrap().env);
-        assert_eq!(one.digest(), two.digest());
+    fn a_job_runs_on_the_nodes_that_it_names_and_else_on_all() {
+        let node = |name| NodeName::new(name).unwrap();
+        let some = job("schedule = '@daily'\nnodes = ['web-*', 'db-1']");
+        assert!(some.may_run_on(&node("web-7")) && some.may_run_on(&node("db-1")));
+        assert!(!some.may_run_on(&node("db-2")));
+        assert!(job("schedule = '@daily'").may_run_on(&node("db-2")));
     }
 
     #[test]

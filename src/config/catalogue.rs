@@ -8,6 +8,11 @@
 use std::time::Duration;
 
 use super::keys::{Key, Kind, Preset, Section};
+use crate::policy::{Backoff, CatchUpPolicy, OnCrash, Overlap};
+
+mod job;
+
+pub use job::{DEFAULTS, JOB, RETRY};
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -55,9 +60,33 @@ pub const OUTPUT_LIMIT: u64 = 16 << 10;
 /// Exit codes that mean success.
 pub const SUCCESS_CODES: &[u8] = &[0];
 
+/// Two runs of one job at a time are what most jobs cannot stand.
+pub const OVERLAP: Overlap = Overlap::Skip;
+/// A slot whose node died runs nevertheless.
+pub const ON_CRASH: OnCrash = OnCrash::Takeover;
+/// A job that has taken three nodes down will take down the fourth.
+pub const MAX_TAKEOVERS: u32 = 3;
+/// As cron does it: what is past is past.
+pub const CATCH_UP: CatchUpPolicy = CatchUpPolicy::None;
+/// An hour: a report that is late by more is no longer this slot's.
+pub const CATCH_UP_WINDOW: Duration = h(1);
+/// A hundred at a time: an outage must not end in a flood.
+pub const CATCH_UP_LIMIT: u32 = 100;
+/// One: nothing is repeated unless the job says that it can stand it.
+pub const RETRY_ATTEMPTS: u32 = 1;
+/// `retry.backoff`, when there is none.
+pub const RETRY_BACKOFF: Backoff = Backoff::Exponential;
+/// Five seconds: what a service takes to restart.
+pub const RETRY_MIN: Duration = s(5);
+/// Five minutes: after that somebody looks anyway.
+pub const RETRY_MAX: Duration = s(300);
+/// Every node.
+pub const NODES: &[&str] = &["*"];
+
 /// A whole config.
 pub static ROOT: Section = Section {
     title: "the config",
+    once: false,
     doc: "The job table of solocron and the settings of its nodes.",
     keys: &[
         Key::new("cluster", Kind::Table(&CLUSTER), CLUSTER.doc),
@@ -73,6 +102,7 @@ pub static ROOT: Section = Section {
 /// `[cluster]`
 pub static CLUSTER: Section = Section {
     title: "[cluster]",
+    once: true,
     doc: "Who works together, and where the locks and the history live.",
     keys: &[
         Key::new(
@@ -115,7 +145,12 @@ pub static CLUSTER: Section = Section {
         )
         .preset(Preset::Duration(DRAIN_TIMEOUT))
         .also(&["shutdown_timeout", "grace"]),
-        Key::later("max_running"),
+        Key::new(
+            "max_running",
+            Kind::Integer(1, 1_000_000),
+            "How many runs this node has at a time at most. Default: no limit.",
+        )
+        .also(&["max_jobs", "max_concurrent", "concurrency", "workers"]),
         Key::new("history", Kind::Table(&HISTORY), HISTORY.doc),
         Key::new("redis", Kind::Table(&REDIS), REDIS.doc),
     ],
@@ -124,6 +159,7 @@ pub static CLUSTER: Section = Section {
 /// `[cluster.history]`
 pub static HISTORY: Section = Section {
     title: "[cluster.history]",
+    once: true,
     doc: "How much history is kept.",
     keys: &[
         Key::new(
@@ -148,6 +184,7 @@ pub static HISTORY: Section = Section {
 /// `[cluster.redis]`
 pub static REDIS: Section = Section {
     title: "[cluster.redis]",
+    once: true,
     doc: "How to get into Redis, beside what the store's address says.",
     keys: &[
         Key::new(
@@ -190,6 +227,7 @@ pub static REDIS: Section = Section {
 /// `[log]`
 pub static LOG: Section = Section {
     title: "[log]",
+    once: true,
     doc: "What the daemon writes to standard output.",
     keys: &[
         Key::new("format", Kind::Choice(&["text", "json"]), "`text` for people, `json` for machines: one object a line.")
@@ -201,114 +239,5 @@ pub static LOG: Section = Section {
         )
         .preset(Preset::Text(LOG_FILTER))
         .also(&["level"]),
-    ],
-};
-
-/// `[defaults]`: the keys of a job that are marked `common`.
-pub static DEFAULTS: Section = Section {
-    title: "[defaults]",
-    doc: "What holds for every job that does not say otherwise: any key of a job but `schedule`, `command`, `shell` and `http`.",
-    keys: JOB.keys,
-};
-
-/// `[jobs.NAME]`
-pub static JOB: Section = Section {
-    title: "[jobs.NAME]",
-    doc: "One job: when it is due and what to run.",
-    keys: &[
-        Key::new(
-            "schedule",
-            Kind::Schedules,
-            "When it is due: five cron fields (`0 3 * * *`), six with seconds first, `@daily` and the like, `@every 10s`, or a list of these.",
-        )
-        .also(&["cron", "when", "schedules", "every", "at"]),
-        Key::new("timezone", Kind::Zone, "The zone of the schedule's local times, by its IANA name: `Europe/Berlin`.")
-            .preset(Preset::Text(TIMEZONE))
-            .also(&["tz", "time_zone", "zone"])
-            .common(),
-        Key::new(
-            "command",
-            Kind::Command,
-            "A program and its arguments, as a list; no shell is involved. Exactly one of `command` and `shell`.",
-        )
-        .also(&["cmd", "exec", "run", "program", "args"]),
-        Key::new("shell", Kind::Shell, "A line for `/bin/sh -c`. Exactly one of `command` and `shell`.")
-            .also(&["script", "sh", "bash"]),
-        Key::later("http"),
-        Key::new(
-            "timeout",
-            Kind::Duration(ms(1), d(365), "a run without a limit is one without this key"),
-            "How long a run may take before it is ended. Default: no limit.",
-        )
-        .also(&["max_runtime", "deadline"])
-        .common(),
-        Key::new(
-            "start_within",
-            Kind::Duration(ms(100), h(24), "a job that may start a day late has missed its slot"),
-            "How late a run may start; a slot that could not start by then is `missed`. Default: until the job's next slot, at most 1m.",
-        )
-        .common(),
-        Key::new(
-            "lease_ttl",
-            Kind::Duration(s(1), h(24), "renewals go out every quarter of it, and a dead node's slot waits for all of it"),
-            "How long the lock of a run outlives a holder that died. A run survives a store that is away for nearly half of it.",
-        )
-        .preset(Preset::Duration(LEASE_TTL))
-        .also(&["ttl", "lock_ttl", "lease"])
-        .common(),
-        Key::new(
-            "env",
-            Kind::Variables,
-            "Variables for the job, added to those of `[defaults]`. `${VAR}` and `${file:/path}` in a value are replaced; values are never shown.",
-        )
-        .also(&["environment", "vars", "variables", "envs"])
-        .common(),
-        Key::new("user", Kind::Account, "The user to run as. Default: the daemon's own.")
-            .also(&["username", "uid", "run_as"])
-            .common(),
-        Key::new("group", Kind::Account, "The group to run as. Default: the user's own.").also(&["gid"]).common(),
-        Key::new("cwd", Kind::Path, "The directory to run in. Default: the user's home.")
-            .also(&["dir", "directory", "workdir", "working_dir", "working_directory", "chdir"])
-            .common(),
-        Key::new("umask", Kind::Umask, "Permissions that new files do not get, in octal: `\"022\"`. Default: the daemon's own.")
-            .common(),
-        Key::new(
-            "kill_grace",
-            Kind::Duration(s(0), h(1), "what has to end must end"),
-            "How long a run has to end between TERM and KILL. When its lease is lost, at most a quarter of `lease_ttl`.",
-        )
-        .preset(Preset::Duration(KILL_GRACE))
-        .also(&["grace", "kill_timeout", "stop_timeout"])
-        .common(),
-        Key::new("success_codes", Kind::ExitCodes, "The exit codes that mean success.")
-            .preset(Preset::Integers(SUCCESS_CODES))
-            .also(&["exit_codes", "success_code"])
-            .common(),
-        Key::new(
-            "output_limit",
-            Kind::Size(1 << 20, "tails of the last 20 runs of every job are kept in the store"),
-            "How much of the end of a run's output the history keeps; the log gets all of it.",
-        )
-        .preset(Preset::Size(OUTPUT_LIMIT))
-        .common(),
-        Key::new("enabled", Kind::Switch, "`false` keeps the job in the table and never runs it by schedule.")
-            .preset(Preset::Switch(true))
-            .also(&["enable", "active", "disabled"])
-            .common(),
-        Key::new("tags", Kind::Tags, "Words to find jobs by.").also(&["tag", "labels"]).common(),
-        Key::later("overlap"),
-        Key::later("on_crash"),
-        Key::later("max_takeovers"),
-        Key::later("catch_up"),
-        Key::later("catch_up_window"),
-        Key::later("catch_up_limit"),
-        Key::later("retry"),
-        Key::later("jitter"),
-        Key::later("nodes"),
-        Key::later("on_failure"),
-        Key::later("on_recovery"),
-        Key::later("on_missed"),
-        Key::later("on_takeover"),
-        Key::later("expect_every"),
     ],
 };

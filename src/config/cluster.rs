@@ -26,6 +26,7 @@ pub(crate) struct Settings<'v> {
     max_clock_skew: Option<Duration>,
     heartbeat: Option<Duration>,
     drain_timeout: Option<Duration>,
+    max_running: Option<u32>,
     keep: Option<Duration>,
     per_job: Option<u32>,
     username: Option<(String, Spot)>,
@@ -74,6 +75,9 @@ impl<'v> Settings<'v> {
                 (_, "max_clock_skew", Value::Duration(value)) => self.max_clock_skew = Some(value),
                 (_, "heartbeat", Value::Duration(value)) => self.heartbeat = Some(value),
                 (_, "drain_timeout", Value::Duration(value)) => self.drain_timeout = Some(value),
+                (_, "max_running", Value::Integer(count)) => {
+                    self.max_running = u32::try_from(count).ok();
+                }
                 (_, "keep", Value::Duration(value)) => self.keep = Some(value),
                 (_, "per_job", Value::Integer(count)) => self.per_job = u32::try_from(count).ok(),
                 (_, "username", Value::Expanded(_, text)) => self.username = Some((text.text, at)),
@@ -131,6 +135,7 @@ impl<'v> Settings<'v> {
             max_clock_skew: self.max_clock_skew.unwrap_or(preset::MAX_CLOCK_SKEW),
             heartbeat: self.heartbeat.unwrap_or(preset::HEARTBEAT),
             drain_timeout: self.drain_timeout.unwrap_or(preset::DRAIN_TIMEOUT),
+            max_running: self.max_running,
             history: HistoryPolicy {
                 keep: self.keep.unwrap_or(preset::HISTORY_KEEP),
                 per_job: self.per_job.unwrap_or(preset::HISTORY_PER_JOB),

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::catalogue::{CLUSTER, DEFAULTS, HISTORY, JOB, LOG, REDIS};
+use super::catalogue::{CLUSTER, DEFAULTS, HISTORY, JOB, LOG, REDIS, RETRY};
 use super::keys::Section;
 
 /// Every key that works, by section, with its default and what it does.
 pub fn documentation() -> String {
     let mut page = String::new();
-    for section in [&CLUSTER, &HISTORY, &REDIS, &LOG, &JOB] {
+    for section in [&CLUSTER, &HISTORY, &REDIS, &LOG, &JOB, &RETRY] {
         add(&mut page, section);
     }
     // Writing to a string does not fail.
@@ -37,6 +37,7 @@ mod tests {
         assert!(page.contains("| `lease_ttl` | `\"30s\"` | How long the lock"), "{page}");
         assert!(page.contains("| `success_codes` | `[0]` |"), "{page}");
         assert!(page.contains("| `schedule` |  | When it is due"), "{page}");
-        assert!(!page.contains("`overlap`"), "{page}");
+        assert!(page.contains("| `attempts` | `1` | How many runs"), "{page}");
+        assert!(!page.contains("`on_failure`"), "{page}");
     }
 }

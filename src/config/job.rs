@@ -11,6 +11,7 @@ use super::catalogue::{self as preset, DEFAULTS, JOB};
 use super::diagnostics::{Report, Spot};
 use super::duration::Human;
 use super::excerpt::cited;
+use super::policies;
 use super::reader::Reader;
 use super::value::{Quoted, Value};
 use crate::name::JobName;
@@ -36,10 +37,11 @@ struct Settings<'v> {
     output_limit: Option<usize>,
     enabled: Option<bool>,
     tags: Option<Arc<[Box<str>]>>,
+    policies: policies::Settings,
 }
 
 impl<'v> Settings<'v> {
-    fn set(&mut self, name: &str, value: Value<'v>, at: Spot) {
+    fn set(&mut self, reader: &mut Reader<'_>, name: &str, value: Value<'v>, at: Spot) {
         match (name, value) {
             ("schedule", Value::Schedules(texts)) => self.schedules = texts,
             ("command", Value::Words(words)) => {
@@ -65,7 +67,7 @@ impl<'v> Settings<'v> {
             ("tags", Value::Words(words)) => {
                 self.tags = Some(words.into_iter().map(Box::from).collect());
             }
-            (name, _) => debug_assert!(false, "a job has no reader for {name}"),
+            (name, value) => self.policies.set(reader, name, value, at),
         }
     }
 }
@@ -77,6 +79,7 @@ pub(crate) struct Defaults<'v> {
     success_codes: Arc<[u8]>,
     no_variables: Arc<[Variable]>,
     no_tags: Arc<[Box<str>]>,
+    policies: policies::Shared,
 }
 
 impl<'v> Defaults<'v> {
@@ -87,6 +90,7 @@ impl<'v> Defaults<'v> {
             success_codes: preset::SUCCESS_CODES.into(),
             no_variables: Arc::from([]),
             no_tags: Arc::from([]),
+            policies: policies::Shared::new(),
         }
     }
 
@@ -94,11 +98,12 @@ impl<'v> Defaults<'v> {
     pub(crate) fn read(&mut self, reader: &mut Reader<'_>, table: &'v DeTable<'v>) {
         for entry in reader.entries(&DEFAULTS, table) {
             let at = reader.spot(entry.span);
-            self.given.set(entry.key.name, entry.value, at);
+            self.given.set(reader, entry.key.name, entry.value, at);
         }
         if let Some(zone) = &self.given.timezone {
             self.timezone = zone.clone();
         }
+        self.policies.default_to(std::mem::take(&mut self.given.policies));
     }
 
     /// Says where the defaults shorten a grace, once for all jobs.
@@ -111,7 +116,7 @@ impl<'v> Defaults<'v> {
 
     /// The job of this name; none when something is wrong with it, which is reported.
     pub(crate) fn job(
-        &self,
+        &mut self,
         reader: &mut Reader<'_>,
         name: &Spanned<std::borrow::Cow<'_, str>>,
         value: &'v Spanned<DeValue<'v>>,
@@ -136,16 +141,17 @@ impl<'v> Defaults<'v> {
         let mut own = Settings::default();
         for entry in reader.entries(&JOB, table) {
             let at = reader.spot(entry.span);
-            own.set(entry.key.name, entry.value, at);
+            own.set(reader, entry.key.name, entry.value, at);
         }
         self.check_work(reader, name, table);
         let schedule = self.schedule(reader, job_name.as_ref(), &own, name, table);
         let (lease_ttl, kill_grace) = self.times(reader, &own);
+        let policies = self.policies.of_job(reader.report, own.policies, schedule.as_ref());
         let (name, schedule, work) = (job_name?, schedule?, own.work?);
         let given = &self.given;
         let start_within = own.start_within.or(given.start_within);
         Some(Job {
-            digest: ScheduleDigest::of(&schedule, start_within),
+            digest: ScheduleDigest::of(&schedule, start_within, policies.jitter),
             name,
             schedule,
             timezone: own.timezone.unwrap_or_else(|| self.timezone.clone()),
@@ -168,6 +174,7 @@ impl<'v> Defaults<'v> {
                 .unwrap_or(preset::OUTPUT_LIMIT as usize),
             enabled: own.enabled.or(given.enabled).unwrap_or(true),
             tags: own.tags.unwrap_or_else(|| given.tags.as_ref().unwrap_or(&self.no_tags).clone()),
+            policies,
         })
     }
 

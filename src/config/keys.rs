@@ -11,6 +11,9 @@ use super::{duration, size};
 pub struct Section {
     /// How it is written: `[cluster]`.
     pub title: &'static str,
+    /// Whether a config has it once, so that each of its keys is set once over
+    /// all files.
+    pub once: bool,
     /// What it is for.
     pub doc: &'static str,
     /// Its keys.
@@ -90,6 +93,8 @@ pub enum Kind {
     ExitCodes,
     /// Words to find jobs by.
     Tags,
+    /// Patterns of nodes' names.
+    Nodes,
 }
 
 /// What holds when a key is absent.
@@ -105,6 +110,8 @@ pub enum Preset {
     Integer(i64),
     /// This text.
     Text(&'static str),
+    /// These texts.
+    Texts(&'static [&'static str]),
     /// These numbers.
     Integers(&'static [u8]),
     /// This.
@@ -120,6 +127,7 @@ impl Preset {
             Self::Size(value) => size::Human(value).to_string().into(),
             Self::Integer(value) => value.into(),
             Self::Text(value) => value.into(),
+            Self::Texts(values) => values.into(),
             Self::Integers(values) => values.into(),
             Self::Switch(value) => value.into(),
         })

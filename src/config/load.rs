@@ -136,7 +136,7 @@ fn resolve(
         }
     }
     defaults.check(&mut passes.report);
-    let jobs = passes.jobs(&tables, &defaults);
+    let jobs = passes.jobs(&tables, &mut defaults);
     let mut report = passes.report;
     let complete = sources[..files].iter().all(|source| source.readable);
     let log = settings.log(&outside, &mut report);
@@ -195,7 +195,7 @@ impl Passes<'_> {
     fn jobs<'v>(
         &mut self,
         tables: &[(usize, &'v DeTable<'v>)],
-        defaults: &Defaults<'v>,
+        defaults: &mut Defaults<'v>,
     ) -> Vec<Arc<Job>> {
         let count = tables.iter().map(|(_, table)| table.len()).sum();
         let mut jobs = Vec::with_capacity(count);

@@ -3,6 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::catalogue::RETRY;
 use super::excerpt::cited;
 use super::keys::{Key, Kind};
 use super::reader::Reader;
@@ -55,7 +56,7 @@ fn rewrite(kind: Kind, value: &DeValue<'_>, raw: &str) -> Option<String> {
                 format!("write {inner}, without quotes")
             })
         }
-        (Kind::ExitCodes, DeValue::Integer(_)) | (Kind::Tags, DeValue::String(_)) => {
+        (Kind::ExitCodes, DeValue::Integer(_)) | (Kind::Tags | Kind::Nodes, DeValue::String(_)) => {
             Some(format!("write [{raw}]"))
         }
         (Kind::Shell, DeValue::Array(_)) => {
@@ -64,6 +65,9 @@ fn rewrite(kind: Kind, value: &DeValue<'_>, raw: &str) -> Option<String> {
         (Kind::Account, DeValue::Integer(_)) => Some(format!("write \"{raw}\"")),
         (Kind::Named(_), DeValue::Array(_)) => {
             Some("each job is a table with a name: [jobs.nightly-backup]".to_owned())
+        }
+        (Kind::Table(section), DeValue::Integer(_)) if std::ptr::eq(section, &RETRY) => {
+            Some(format!("write {{ attempts = {raw} }}; the first run is one of them"))
         }
         (Kind::Variables, _) => Some("write env = { NAME = \"value\" }".to_owned()),
         _ => None,
@@ -84,6 +88,7 @@ fn expected(kind: Kind) -> &'static str {
         Kind::Umask => "an octal number in quotes such as \"022\"",
         Kind::ExitCodes => "a list of exit codes",
         Kind::Tags => "a list of words",
+        Kind::Nodes => "a list of nodes, by name or pattern",
         _ => "a text",
     }
 }

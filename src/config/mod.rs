@@ -11,7 +11,7 @@
 //!    explains what is not TOML.
 //! 2. `reader` and `value` hold the trees against the [`catalogue`], the one
 //!    list of all keys, and give typed values.
-//! 3. `cluster` and `job` put defaults and what was given beside the files
+//! 3. `cluster`, `job` and `policies` put defaults and what was given beside the files
 //!    around them, and check what takes several keys to see.
 //!
 //! Each pass reports bytes of a source to a `diagnostics::Report`; lines and
@@ -40,8 +40,10 @@ mod job;
 pub mod keys;
 mod load;
 mod mismatch;
+mod policies;
 mod reader;
 mod render;
+mod retry;
 mod schema;
 mod secret;
 pub mod size;
@@ -101,6 +103,8 @@ pub struct ClusterConfig {
     pub heartbeat: Duration,
     /// How long running jobs may go on while the node drains.
     pub drain_timeout: Duration,
+    /// How many runs this node has at a time at most; none is no limit.
+    pub max_running: Option<u32>,
     /// How much history is kept.
     pub history: HistoryPolicy,
 }

@@ -10,7 +10,7 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::catalogue::{CLUSTER, DEFAULTS, HISTORY, JOB, LOG, REDIS, ROOT};
+use super::catalogue::{CLUSTER, DEFAULTS, HISTORY, JOB, LOG, REDIS, RETRY, ROOT};
 use super::diagnostics::{Finding, Report, Spot};
 use super::environment::Environment;
 use super::excerpt::cited;
@@ -25,7 +25,7 @@ pub(crate) struct Reader<'a> {
     pub(super) text: &'a str,
     /// Its index.
     pub(super) source: usize,
-    /// The name of the job that is read.
+    /// The name of the job that is read; empty in [defaults].
     pub(super) job: String,
     pub(super) report: &'a mut Report,
     pub(super) env: &'a dyn Environment,
@@ -103,8 +103,9 @@ impl Reader<'_> {
                 .help("it says what one job is: give it in [jobs.NAME]");
             return None;
         }
-        let alone = section.title != JOB.title && section.title != ROOT.title;
-        if alone && !matches!(key.kind, Kind::Table(_)) {
+        // A table with keys of its own is no value, and may come in pieces.
+        let pieces = matches!(key.kind, Kind::Table(inner) if inner.once);
+        if section.once && !pieces {
             let at = self.spot(name.span());
             match self.seen.entry((section.title, key.name)) {
                 Known::Vacant(free) => {
@@ -146,6 +147,10 @@ impl Reader<'_> {
         } else {
             let title = match section.title {
                 title if title == JOB.title => format!("[jobs.{}]", cited(&self.job)),
+                title if title == RETRY.title && self.job.is_empty() => {
+                    "[defaults.retry]".to_owned()
+                }
+                title if title == RETRY.title => format!("[jobs.{}.retry]", cited(&self.job)),
                 title => title.to_owned(),
             };
             (format!("unknown key `{shown}`"), format!(" in {title}"))
@@ -213,7 +218,7 @@ fn home_of(section: &Section, name: &str) -> Option<(&'static Key, &'static str)
     {
         return Some((key, if key.common { "[defaults] or [jobs.NAME]" } else { JOB.title }));
     }
-    [&CLUSTER, &HISTORY, &REDIS, &LOG]
+    [&CLUSTER, &HISTORY, &REDIS, &LOG, &RETRY]
         .into_iter()
         .filter(|other| other.title != section.title)
         .find_map(|other| other.find(name).map(|key| (key, other.title)))

@@ -123,6 +123,12 @@ fn kind(kind: Kind) -> Value {
             "minItems": 1,
         }),
         Kind::Tags => json!({ "type": "array", "items": { "$ref": "#/$defs/name" } }),
+        Kind::Nodes => json!({
+            "type": "array",
+            "items": { "type": "string", "pattern": "^[A-Za-z0-9*?][A-Za-z0-9._*?-]*$" },
+            "minItems": 1,
+            "examples": [["web-*"]],
+        }),
         Kind::Filter | Kind::Text | Kind::Secret | Kind::Shell | Kind::Account => {
             json!({ "type": "string" })
         }

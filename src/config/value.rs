@@ -15,6 +15,7 @@ use super::secret::secrets_in_address;
 use super::text::{absolute, choice, filter, invalid_name, umask};
 use super::{account, duration, size};
 use crate::name;
+use crate::policy::{InvalidPattern, NodePattern, NodePatterns};
 use crate::schedule::Zone;
 use crate::table::Variable;
 
@@ -34,6 +35,7 @@ pub(crate) enum Value<'v> {
     Variables(Vec<Variable>),
     Mode(u32),
     Codes(Vec<u8>),
+    Nodes(NodePatterns),
 }
 
 /// A text of the file, and where.
@@ -93,6 +95,7 @@ impl Reader<'_> {
             (Kind::Schedules, DeValue::Array(list)) => self.schedules(key, value.span(), list),
             (Kind::Command, DeValue::Array(list)) => self.command(key, value.span(), list),
             (Kind::Tags, DeValue::Array(list)) => self.tags(key, list),
+            (Kind::Nodes, DeValue::Array(list)) => self.nodes(key, value.span(), list),
             (Kind::ExitCodes, DeValue::Array(list)) => self.exit_codes(key, value.span(), list),
             (Kind::Variables, DeValue::Table(table)) => self.variables(key, table),
             (Kind::Store, DeValue::Array(_)) => {
@@ -302,6 +305,40 @@ impl Reader<'_> {
         Some(Value::Words(words))
     }
 
+    fn nodes<'v>(
+        &mut self,
+        key: &'static Key,
+        span: Range<usize>,
+        list: &'v DeArray<'v>,
+    ) -> Option<Value<'v>> {
+        if list.is_empty() {
+            self.error(span, "`nodes` is an empty list: no node could run it")
+                .help("to keep a job from running, set `enabled = false`");
+            return None;
+        }
+        let mut patterns = Vec::with_capacity(list.len());
+        for text in self.texts(key, list)? {
+            match NodePattern::new(text.text) {
+                Ok(pattern) => patterns.push(pattern),
+                Err(error) => {
+                    let at = match error {
+                        InvalidPattern::Empty => text.span(),
+                        InvalidPattern::TooLong(_) => text.part(0..text.text.len()),
+                        InvalidPattern::BadStart(bad) => text.part(0..bad.len_utf8()),
+                        InvalidPattern::BadCharacter(bad) => {
+                            let at = text.text.find(bad).unwrap_or(0);
+                            text.part(at..at + bad.len_utf8())
+                        }
+                    };
+                    let help = "write names, `*` for any run of characters, `?` for one: \"web-*\"";
+                    let invalid = InvalidValue::new(0..0, error.to_string()).help(help);
+                    self.refuse(key, at, invalid);
+                }
+            }
+        }
+        (patterns.len() == list.len()).then(|| Value::Nodes(NodePatterns::new(patterns)))
+    }
+
     fn exit_codes<'v>(
         &mut self,
         key: &'static Key,
@@ -376,5 +413,6 @@ fn takes_text(kind: Kind) -> bool {
             | Kind::Variables
             | Kind::ExitCodes
             | Kind::Tags
+            | Kind::Nodes
     )
 }

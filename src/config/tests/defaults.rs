@@ -3,6 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::policy::{
+    Backoff, CatchUp, CatchUpPolicy, NodePattern, NodePatterns, OnCrash, Overlap, Policies, Retry,
+};
 use crate::schedule::Zone;
 use crate::table::Work;
 
@@ -21,6 +24,105 @@ fn a_job_with_two_keys_has_all_the_rest_by_default() {
     assert_eq!((&job.user, &job.group, &job.cwd, job.umask), (&None, &None, &None, None));
     assert!(job.env.is_empty() && job.tags.is_empty() && job.enabled);
     assert_eq!(job.timezone, Zone::utc());
+    assert_eq!(*job.policies, silent());
+}
+
+/// The policies of a job that says nothing.
+fn silent() -> Policies {
+    let seconds = Duration::from_secs;
+    let (backoff, min, max) = (Backoff::Exponential, seconds(5), seconds(300));
+    Policies {
+        overlap: Overlap::Skip,
+        on_crash: OnCrash::Takeover,
+        max_takeovers: 3,
+        catch_up: CatchUp { policy: CatchUpPolicy::None, window: seconds(3600), limit: 100 },
+        retry: Retry { attempts: 1, backoff, min, max },
+        jitter: Duration::ZERO,
+        nodes: nodes(&["*"]),
+    }
+}
+
+fn nodes(patterns: &[&str]) -> NodePatterns {
+    NodePatterns::new(patterns.iter().map(|text| NodePattern::new(text).unwrap()).collect())
+}
+
+#[test]
+fn every_policy_of_a_job_arrives() {
+    let job = job(concat!(
+        "shell = 'x'\noverlap = 'replace'\non_crash = 'takeover'\nmax_takeovers = 0\n",
+        "catch_up = 'all'\ncatch_up_window = '7d'\ncatch_up_limit = 1000\njitter = '90s'\n",
+        "nodes = ['web-*', 'db-?', 'web-*']\n",
+        "[jobs.a.retry]\nattempts = 100\nbackoff = 'constant'\nmin = '0s'\n",
+    ));
+    let seconds = Duration::from_secs;
+    let (backoff, min, max) = (Backoff::Constant, seconds(0), seconds(300));
+    let expected = Policies {
+        overlap: Overlap::Replace,
+        on_crash: OnCrash::Takeover,
+        max_takeovers: 0,
+        catch_up: CatchUp { policy: CatchUpPolicy::All, window: seconds(604_800), limit: 1000 },
+        retry: Retry { attempts: 100, backoff, min, max },
+        jitter: seconds(90),
+        nodes: nodes(&["db-?", "web-*"]),
+    };
+    assert_eq!(*job.policies, expected);
+}
+
+#[test]
+fn what_retry_leaves_out_makes_room_for_what_it_says() {
+    for (keys, min, max) in [
+        ("", 5, 300),
+        ("min = '10m'", 600, 600),
+        ("max = '2s'", 2, 2),
+        ("min = '1s', max = '2s'", 1, 2),
+        ("max = '0s'", 0, 0),
+        ("min = '3s', max = '3s'", 3, 3),
+    ] {
+        let keys = if keys.is_empty() { String::new() } else { format!(", {keys}") };
+        let retry = job(&format!("shell = 'x'\nretry = {{ attempts = 2{keys} }}")).policies.retry;
+        assert_eq!((retry.min.as_secs(), retry.max.as_secs()), (min, max), "{keys}");
+    }
+}
+
+#[test]
+fn a_policy_of_a_job_goes_over_that_of_the_defaults_and_retry_as_a_whole() {
+    let config = config(concat!(
+        "[defaults]\noverlap = 'wait'\ncatch_up = 'latest'\ncatch_up_window = '2h'\njitter = '1m'\n",
+        "nodes = ['web-*']\nretry = { attempts = 4, backoff = 'constant', min = '9s' }\n",
+        "[jobs.a]\nschedule = '@daily'\nshell = 'x'\n",
+        "[jobs.b]\nschedule = '@daily'\nshell = 'x'\ncatch_up = 'none'\njitter = '0s'\n",
+        "retry = { attempts = 2 }\n",
+    ));
+    let [a, b] = [0, 1].map(|index| &config.jobs[index].policies);
+    let seconds = Duration::from_secs;
+    let common = CatchUp { policy: CatchUpPolicy::Latest, window: seconds(7200), limit: 100 };
+    let own = Retry { attempts: 2, ..silent().retry };
+    let (backoff, min, max) = (Backoff::Constant, seconds(9), seconds(300));
+    assert_eq!((a.overlap, a.catch_up, a.jitter), (Overlap::Wait, common, seconds(60)));
+    assert_eq!(a.retry, Retry { attempts: 4, backoff, min, max });
+    assert_eq!((b.overlap, b.jitter, b.retry), (Overlap::Wait, seconds(0), own));
+    assert_eq!(b.catch_up, CatchUp { policy: CatchUpPolicy::None, ..common });
+    assert_eq!((&a.nodes, &b.nodes), (&nodes(&["web-*"]), &nodes(&["web-*"])));
+}
+
+#[test]
+fn jobs_with_equal_policies_share_them() {
+    let job = |name, keys| format!("[jobs.{name}]\nschedule = '@daily'\nshell = 'x'\n{keys}\n");
+    let config = config(
+        &[
+            "[defaults]\noverlap = 'wait'\n",
+            &job("a", ""),
+            &job("b", "timeout = '1m'"),
+            &job("c", "jitter = '1m'"),
+            &job("d", "jitter = '60s'"),
+            &job("e", "jitter = '2m'"),
+        ]
+        .concat(),
+    );
+    let [a, b, c, d, e] = [0, 1, 2, 3, 4].map(|index| &config.jobs[index].policies);
+    let same = |one, other| std::sync::Arc::ptr_eq(one, other);
+    assert!(same(a, b) && same(c, d));
+    assert!(!same(a, c) && !same(c, e));
 }
 
 #[test]
@@ -92,6 +194,7 @@ fn an_empty_config_is_a_cluster_on_this_machine() {
     assert_eq!(cluster.max_clock_skew, Duration::from_secs(5));
     assert_eq!(cluster.heartbeat, Duration::from_secs(5));
     assert_eq!(cluster.drain_timeout, Duration::from_secs(30));
+    assert_eq!(cluster.max_running, None);
     let keep = Duration::from_secs(30 * 86_400);
     assert_eq!(cluster.history, HistoryPolicy { keep, per_job: 1000 });
     assert_eq!(log, LogConfig { format: LogFormat::Text, filter: "info".to_owned() });

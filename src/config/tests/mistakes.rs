@@ -119,6 +119,53 @@ fn a_bad_value_of_a_job_is_underlined_and_explained() {
         ("enabled = 1", "1", "`enabled` is true or false, and this is a number"),
         ("timezone = 'Berlin'", "Berlin", "`timezone`: there is no time zone \"Berlin\""),
         ("timezone = 1979-05-27", "1979-05-27", "`timezone` is a text, and this is a date"),
+        ("overlap = 'skp'", "skp", "`overlap`: \"skp\" is not a choice"),
+        ("overlap = true", "true", "`overlap` is a text, and this is true or false"),
+        ("on_crash = 'Skip'", "Skip", "`on_crash`: \"Skip\" is not a choice"),
+        ("max_takeovers = -1", "-1", "max_takeovers is a number from 0 to 1000"),
+        ("catch_up = 'last'", "last", "`catch_up`: \"last\" is not a choice"),
+        ("catch_up_window = '8d'", "8d", "`catch_up_window`: 8d is out of bounds, the most is 7d"),
+        ("catch_up_limit = 0", "0", "catch_up_limit is a number from 1 to 1000"),
+        ("retry = 3", "3", "`retry` is a table, and this is a number"),
+        ("retry = { attempts = 0 }", "0", "attempts is a number from 1 to 100"),
+        ("retry = { attempts = 101 }", "101", "attempts is a number from 1 to 100"),
+        ("retry = { backoff = 'linear' }", "linear", "`backoff`: \"linear\" is not a choice"),
+        (
+            "retry = { attempts = 2, min = 5 }",
+            "5",
+            "`min` is a duration such as \"30s\", and this is a number",
+        ),
+        (
+            "retry = { attempts = 2, max = '2d' }",
+            "2d",
+            "`max`: 2d is out of bounds, the most is 1d",
+        ),
+        (
+            "retry = { attempts = 2, min = '10s', max = '5s' }",
+            "'5s'",
+            "`max`: 5s is less than `min`, which is 10s",
+        ),
+        ("retry = { atempts = 2 }", "atempts", "unknown key `atempts` in [jobs.a.retry]"),
+        ("[jobs.a.retry]\natempts = 2", "atempts", "unknown key `atempts` in [jobs.a.retry]"),
+        ("jitter = '25h'", "25h", "`jitter`: 1d1h is out of bounds, the most is 1d"),
+        (
+            "nodes = 'web-1'",
+            "'web-1'",
+            "`nodes` is a list of nodes, by name or pattern, and this is a text",
+        ),
+        ("nodes = []", "[]", "`nodes` is an empty list: no node could run it"),
+        ("nodes = ['']", "''", "`nodes`: a pattern cannot be empty"),
+        ("nodes = [1]", "1", "`nodes` is a list of texts, and this is a number"),
+        (
+            "nodes = ['web-*', 'web-[12]']",
+            "[",
+            "`nodes`: no name matches: one has only letters, digits, '.', '_' and '-', not '['",
+        ),
+        (
+            "nodes = ['-*']",
+            "-",
+            "`nodes`: no name matches: one starts with a letter or a digit, not '-'",
+        ),
         ("timout = '1s'", "timout", "unknown key `timout` in [jobs.a]"),
         ("store = 'x'", "store", "unknown key `store` in [jobs.a]"),
         ("a.b.c = 1", "a", "unknown key `a` in [jobs.a]"),
@@ -208,9 +255,9 @@ fn what_to_run_and_when_must_be_there_and_make_sense() {
             "`http` is not available yet",
         ),
         (
-            "schedule = '@hourly'\nshell = 'x'\nretry = { attempts = 3 }",
-            "retry",
-            "`retry` is not available yet",
+            "schedule = '@hourly'\nshell = 'x'\nexpect_every = '26h'",
+            "expect_every",
+            "`expect_every` is not available yet",
         ),
     ] {
         let text = format!("[jobs.a]\n{keys}\n");
@@ -224,23 +271,7 @@ fn what_to_run_and_when_must_be_there_and_make_sense() {
 
 #[test]
 fn a_key_of_a_later_release_is_told_from_a_misspelt_one() {
-    let later = [
-        "overlap",
-        "on_crash",
-        "max_takeovers",
-        "catch_up",
-        "catch_up_window",
-        "catch_up_limit",
-        "retry",
-        "jitter",
-        "nodes",
-        "on_failure",
-        "on_recovery",
-        "on_missed",
-        "on_takeover",
-        "expect_every",
-        "http",
-    ];
+    let later = ["on_failure", "on_recovery", "on_missed", "on_takeover", "expect_every", "http"];
     for key in later {
         let text = format!("[jobs.a]\nschedule = '@hourly'\nshell = 'x'\n{key} = 'x'\n");
         let errors = first_lines(&read(&text).unwrap_err());
@@ -251,12 +282,11 @@ fn a_key_of_a_later_release_is_told_from_a_misspelt_one() {
         ("[[http.tokens]]\ntoken = 'x'", "1:3: error: `[http]` is not available yet"),
         ("[notify.ops]\nwebhook = 'x'", "1:2: error: `[notify]` is not available yet"),
         ("[cluster]\nmin_acks = 1", "2:1: error: `min_acks` is not available yet"),
-        ("[cluster]\nmax_running = 1", "2:1: error: `max_running` is not available yet"),
         (
             "[cluster.redis]\nsentinel_username = 'x'",
             "2:1: error: `sentinel_username` is not available yet",
         ),
-        ("[defaults]\noverlap = 'skip'", "2:1: error: `overlap` is not available yet"),
+        ("[defaults]\non_missed = ['ops']", "2:1: error: `on_missed` is not available yet"),
     ] {
         assert_eq!(first_lines(&read(text).unwrap_err()), [said]);
     }
@@ -271,9 +301,25 @@ fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\nworkdir='/'", "did you mean `cwd`?"),
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\nenvironment={}", "did you mean `env`?"),
         (
-            "[jobs.a]\nschedule='@hourly'\nshell='x'\noverlapp='skip'",
-            "did you mean `overlap`? It is not available yet.",
+            "[jobs.a]\nschedule='@hourly'\nshell='x'\non_failures=[]",
+            "did you mean `on_failure`? It is not available yet.",
         ),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\noverlapp='skip'", "did you mean `overlap`?"),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\ncatchup='all'", "did you mean `catch_up`?"),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\nsplay='1m'", "did you mean `jitter`?"),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\nnode='web-1'", "did you mean `nodes`?"),
+        (
+            "[jobs.a]\nschedule='@hourly'\nshell='x'\nbackoff='constant'",
+            "`backoff` belongs in [jobs.NAME.retry]",
+        ),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\nretry={atempts=3}", "did you mean `attempts`?"),
+        (
+            "[jobs.a]\nschedule='@hourly'\nshell='x'\n[jobs.a.retry]\ndelay='1s'",
+            "did you mean `min`?",
+        ),
+        ("[defaults.retry]\ntimeout='1s'", "`timeout` belongs in [defaults] or [jobs.NAME]"),
+        ("[defaults]\nretry={xyzzy=1}", "the keys here are attempts, backoff, min, max"),
+        ("[cluster]\nmax_runing=1", "did you mean `max_running`?"),
         (
             "[jobs.a]\nschedule='@hourly'\nshell='x'\nheartbeat='1s'",
             "`heartbeat` belongs in [cluster]",
@@ -340,5 +386,106 @@ fn what_is_allowed_but_odd_is_a_warning() {
     assert_eq!(
         warnings(&format!("[cluster.redis]\ntimeout='2s'\n{job}")),
         "2:9: warning: [cluster.redis] has no effect: the store is a file"
+    );
+}
+
+#[test]
+fn two_keys_that_contradict_each_other_name_both_places() {
+    for (text, said, place) in [
+        (
+            "[jobs.a]\nschedule='@daily'\nshell='x'\nretry = { attempts = 2, max = '5s', min = '10s' }",
+            "4:31: error: `max`: 5s is less than `min`, which is 10s",
+            "4:43",
+        ),
+        (
+            "[defaults.retry]\nattempts = 2\nmin = '10s'\nmax = '9s'",
+            "4:7: error: `max`: 9s is less than `min`, which is 10s",
+            "3:7",
+        ),
+    ] {
+        let errors = read(text).unwrap_err();
+        assert_eq!(first_lines(&errors), [said]);
+        let (_, other) = errors.iter().next().unwrap().related.as_ref().unwrap();
+        assert_eq!(format!("{}:{}", other.line, other.column), place, "{errors}");
+    }
+}
+
+#[test]
+fn a_mistake_of_retry_is_answered_with_how_it_is_written() {
+    for (keys, help) in [
+        ("retry = 3", "write { attempts = 3 }; the first run is one of them"),
+        ("nodes = 'web-1'", "write ['web-1']"),
+        ("overlap = 'no'", "write \"skip\" or \"allow\" or \"wait\" or \"replace\""),
+    ] {
+        let text = format!("[jobs.a]\nschedule = '@hourly'\nshell = 'x'\n{keys}\n");
+        let errors = read(&text).unwrap_err();
+        assert_eq!(errors.iter().next().unwrap().help, [help]);
+    }
+}
+
+#[test]
+fn a_policy_that_can_do_nothing_is_a_warning() {
+    let warnings = |text: &str| {
+        let loaded = read(text).unwrap_or_else(|errors| panic!("{errors}"));
+        first_lines(&loaded.warnings).join("\n")
+    };
+    let job = "[jobs.a]\nschedule='@hourly'\nshell='x'\n";
+    for (keys, said) in [
+        (
+            "catch_up_window='2h'",
+            "4:17: warning: `catch_up_window` has no effect: nothing is caught up",
+        ),
+        ("catch_up_limit=3", "4:16: warning: `catch_up_limit` has no effect: nothing is caught up"),
+        (
+            "catch_up_limit=3\ncatch_up='latest'",
+            "4:16: warning: `catch_up_limit` has no effect: only the latest slot is caught up",
+        ),
+        ("catch_up_limit=3\ncatch_up_window='2h'\ncatch_up='all'", ""),
+        ("catch_up_window='2h'\ncatch_up='latest'", ""),
+        (
+            "max_takeovers=3\non_crash='skip'",
+            "4:15: warning: `max_takeovers` has no effect: with on_crash = \"skip\" no slot is taken over",
+        ),
+        ("max_takeovers=0", ""),
+        (
+            "retry={min='1s'}",
+            "4:12: warning: this has no effect: with one attempt nothing is retried",
+        ),
+        (
+            "retry={attempts=1, max='1s', backoff='constant'}",
+            "4:24: warning: this has no effect: with one attempt nothing is retried",
+        ),
+        ("retry={attempts=1}", ""),
+        (
+            "retry={attempts=2, backoff='constant', max='1m'}",
+            "4:44: warning: `max` has no effect: a constant wait is always `min`",
+        ),
+        ("retry={attempts=2, backoff='constant', min='1m'}", ""),
+        ("jitter='1h'", ""),
+        (
+            "jitter='61m'",
+            "4:8: warning: `jitter` is cut to 1h where the next slot of the job comes that soon",
+        ),
+    ] {
+        assert_eq!(warnings(&format!("{job}{keys}")), said, "{keys}");
+    }
+    assert_eq!(warnings(&format!("[defaults]\ncatch_up_window='2h'\nmax_takeovers=1\n{job}")), "");
+    assert_eq!(
+        warnings(&format!("[defaults]\non_crash='skip'\n{job}max_takeovers=1")),
+        "6:15: warning: `max_takeovers` has no effect: with on_crash = \"skip\" no slot is taken over"
+    );
+    assert_eq!(
+        warnings(&format!(
+            "{job}jitter='2h'\n[jobs.b]\nschedule=['@daily', '5 0 * * *']\nshell='x'\njitter='10m'"
+        )),
+        "4:8: warning: `jitter` is cut to 1h where the next slot of the job comes that soon\n\
+         8:8: warning: `jitter` is cut to 5m where the next slot of the job comes that soon"
+    );
+    assert_eq!(
+        warnings(&format!(
+            "[defaults]\njitter='2h'\n[jobs.0]\nschedule='@daily'\nshell='x'\n{job}[jobs.b]\nschedule='* * * * *'\nshell='x'"
+        )),
+        "2:8: warning: `jitter` is cut to 1h where the next slot of the job comes that soon",
+        "once for all jobs"
     );
 }

@@ -59,6 +59,13 @@ fn scraps() -> impl Strategy<Value = String> {
         "password",
         "lease_ttl",
         "kill_grace",
+        "retry",
+        "[jobs.a.retry]",
+        "jitter",
+        "nodes",
+        "overlap",
+        "catch_up",
+        "{ attempts = 2, max = '1s' }",
         "'@daily'",
         "'* * * * *'",
         "'H H * * *'",
@@ -107,7 +114,7 @@ fn value() -> impl Strategy<Value = String> {
 
 /// Every section with any of its keys, each with any value.
 fn document() -> impl Strategy<Value = String> {
-    use super::catalogue::{CLUSTER, HISTORY, JOB, LOG, REDIS};
+    use super::catalogue::{CLUSTER, HISTORY, JOB, LOG, REDIS, RETRY};
     let sections: Vec<(&str, Vec<&str>)> = [
         ("cluster", &CLUSTER),
         ("cluster.history", &HISTORY),
@@ -116,6 +123,7 @@ fn document() -> impl Strategy<Value = String> {
         ("defaults", &JOB),
         ("jobs.a", &JOB),
         ("jobs.b", &JOB),
+        ("jobs.b.retry", &RETRY),
     ]
     .into_iter()
     .map(|(title, section)| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use toml::Table;
 
-use super::catalogue::{CLUSTER, HISTORY, JOB, LOG, REDIS};
+use super::catalogue::{CLUSTER, HISTORY, JOB, LOG, REDIS, RETRY};
 use super::keys::Section;
 use super::*;
 
@@ -45,12 +45,13 @@ fn the_reference_has_every_key_that_works_and_shows_its_default() {
             job.entry(key.clone()).or_insert(value.clone());
         }
     }
-    let sections: [(&Section, &Table); 5] = [
+    let sections: [(&Section, &Table); 6] = [
         (&CLUSTER, cluster),
         (&HISTORY, cluster["history"].as_table().unwrap()),
         (&REDIS, cluster["redis"].as_table().unwrap()),
         (&LOG, tree["log"].as_table().unwrap()),
         (&JOB, &job),
+        (&RETRY, job["retry"].as_table().unwrap()),
     ];
     for (section, table) in sections {
         for key in section.keys.iter().filter(|key| key.works()) {
@@ -82,9 +83,13 @@ fn the_reference_can_be_switched_on_whole() {
 #[test]
 fn the_defaults_of_the_catalogue_are_those_of_the_code() {
     let mut texts: BTreeMap<&str, String> = BTreeMap::new();
-    for (title, section) in
-        [("cluster", &CLUSTER), ("cluster.history", &HISTORY), ("log", &LOG), ("defaults", &JOB)]
-    {
+    for (title, section) in [
+        ("cluster", &CLUSTER),
+        ("cluster.history", &HISTORY),
+        ("log", &LOG),
+        ("defaults", &JOB),
+        ("defaults.retry", &RETRY),
+    ] {
         for key in section.keys.iter().filter(|key| key.default.json().is_some()) {
             let line = format!("{} = {}\n", key.name, key.default);
             texts.entry(title).or_default().push_str(&line);
@@ -94,8 +99,9 @@ fn the_defaults_of_the_catalogue_are_those_of_the_code() {
     let text: String = texts.iter().map(|(title, lines)| format!("[{title}]\n{lines}")).collect();
     let said = read(&(text + jobs)).unwrap_or_else(|errors| panic!("{errors}"));
     let silent = read(jobs).unwrap();
-    // Explicit, the grace of 10s is more than a quarter of the lease.
-    assert_eq!(said.warnings.iter().len(), 1);
+    // Explicit, the grace of 10s is more than a quarter of the lease, and one
+    // attempt makes nothing of the waits.
+    assert_eq!(said.warnings.iter().len(), 2);
     assert_eq!(format!("{:?}", said.config), format!("{:?}", silent.config));
 }
 
@@ -117,7 +123,12 @@ fn the_schema_has_what_works_and_nothing_else() {
     assert_eq!(job["lease_ttl"]["default"], "30s");
     assert_eq!(job["success_codes"]["default"], serde_json::json!([0]));
     assert!(job["lease_ttl"]["description"].as_str().unwrap().contains("From 1s to 1d"));
-    assert!(job.get("overlap").is_none() && schema["properties"].get("http").is_none());
+    assert!(job.get("on_failure").is_none() && schema["properties"].get("http").is_none());
+    assert_eq!(job["overlap"]["enum"], serde_json::json!(["skip", "allow", "wait", "replace"]));
+    assert_eq!(job["nodes"]["default"], serde_json::json!(["*"]));
+    assert_eq!(job["retry"]["properties"]["attempts"]["maximum"], 100);
+    assert_eq!(job["retry"]["additionalProperties"], false);
+    assert!(schema["properties"]["defaults"]["properties"].get("retry").is_some());
     assert!(schema["properties"]["defaults"]["properties"].get("schedule").is_none());
     assert_eq!(schema["properties"]["cluster"]["additionalProperties"], false);
 }

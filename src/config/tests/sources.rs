@@ -71,6 +71,24 @@ fn what_is_in_two_files_names_both_places() {
 }
 
 #[test]
+fn retry_is_one_value_and_not_put_together_from_several_files() {
+    let job = "[jobs.a]\nschedule = '@daily'\nshell = 'x'\nretry = { attempts = 2 }\n";
+    let other = job.replace("[jobs.a]", "[defaults]\nretry.attempts = 3\n[jobs.b]");
+    let good = Files::new(&[("a.toml", job.as_bytes()), ("b.toml", other.as_bytes())]);
+    good.load(&["a.toml", "b.toml"]).unwrap();
+    let files = Files::new(&[
+        ("a.toml", b"[defaults.retry]\nattempts = 2\n"),
+        ("b.toml", b"[defaults]\nretry = { attempts = 2, max = '1m' }\n"),
+    ]);
+    let errors = files.load(&["a.toml", "b.toml"]).unwrap_err();
+    assert!(
+        errors.starts_with("b.toml:2:1: error: `retry` of [defaults] is set twice\n"),
+        "{errors}"
+    );
+    assert!(errors.contains("first declared at a.toml:1:11"), "{errors}");
+}
+
+#[test]
 fn what_cannot_be_read_is_told_at_the_start_of_the_file() {
     let files = Files::new(&[
         ("latin1.toml", b"# caf\xe9\n[log]\n"),
