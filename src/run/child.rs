@@ -1,10 +1,11 @@
 //! The child between fork and exec.
 //!
-//! The child of a process with threads may call only what is async-signal-safe: no
-//! allocation, no lock, no user database. All it needs is in the [`Plan`].
+//! It comes from a keeper, which has one thread, and keeps all the same to what is
+//! async-signal-safe: no allocation, no lock, no user database. All it needs is in the
+//! [`Recipe`].
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd};
+use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::ptr;
 
 use nix::errno::Errno;
@@ -18,14 +19,21 @@ use nix::unistd::{
     setuid, write,
 };
 
-use super::limits;
-use super::plan::Plan;
-use super::spawn::Ends;
+use super::recipe::Recipe;
 use super::word::Stumble;
 
-/// A plan as the kernel wants it: arrays of pointers, ended by a null.
+/// The child's ends of the three pipes: what it prints, and how its start went.
+#[derive(Debug)]
+pub(super) struct Ends {
+    pub(super) stdout: OwnedFd,
+    pub(super) stderr: OwnedFd,
+    /// Carries one [`Stumble`], or closes when the program was loaded.
+    pub(super) word: OwnedFd,
+}
+
+/// A recipe as the kernel wants it: arrays of pointers, ended by a null.
 pub(super) struct Image<'a> {
-    plan: &'a Plan,
+    recipe: &'a Recipe,
     candidates: Vec<&'a CString>,
     argv: Vec<*const c_char>,
     /// `/bin/sh`, a place for the script, its arguments.
@@ -34,6 +42,8 @@ pub(super) struct Image<'a> {
     stdout: BorrowedFd<'a>,
     stderr: BorrowedFd<'a>,
     word: BorrowedFd<'a>,
+    /// Where to write in order to enter the run's control group.
+    group: Option<BorrowedFd<'a>>,
     parent: Pid,
     open_files: Option<(u64, u64)>,
     no_signals: SigSet,
@@ -46,22 +56,28 @@ const DEV_NULL: &CStr = c"/dev/null";
 const BUSY_TRIES: u32 = 10;
 
 impl<'a> Image<'a> {
-    pub(super) fn new(plan: &'a Plan, ends: &'a Ends) -> Self {
+    pub(super) fn new(
+        recipe: &'a Recipe,
+        ends: &'a Ends,
+        group: Option<BorrowedFd<'a>>,
+        open_files: Option<(u64, u64)>,
+    ) -> Self {
         let pointers = |head: &[*const c_char], rest: &[CString]| {
             let rest = rest.iter().map(|text| text.as_ptr());
             head.iter().copied().chain(rest).chain([ptr::null()]).collect()
         };
         Self {
-            plan,
-            candidates: plan.candidates.iter().collect(),
-            argv: pointers(&[], &plan.argv),
-            script_argv: pointers(&[SHELL.as_ptr(), ptr::null()], &plan.argv[1..]),
-            environment: pointers(&[], &plan.environment),
+            recipe,
+            candidates: recipe.candidates.iter().collect(),
+            argv: pointers(&[], &recipe.argv),
+            script_argv: pointers(&[SHELL.as_ptr(), ptr::null()], &recipe.argv[1..]),
+            environment: pointers(&[], &recipe.environment),
             stdout: ends.stdout.as_fd(),
             stderr: ends.stderr.as_fd(),
             word: ends.word.as_fd(),
+            group,
             parent: getpid(),
-            open_files: limits::original_open_files(),
+            open_files,
             no_signals: SigSet::empty(),
         }
     }
@@ -81,6 +97,12 @@ impl<'a> Image<'a> {
         // A session of its own: no terminal, and a group that has its leader's id.
         setsid().map_err(Stumble::Session)?;
 
+        // Before anything could be forked, and with the keeper's rights. Without it
+        // the run is ended process by process.
+        if let Some(group) = self.group {
+            let _ = write(group, b"0\n");
+        }
+
         // The standard library keeps 0 to 2 open from the start of the process, so
         // the pipes lie above them and no copy below overwrites one.
         dup2_stdout(self.stdout)
@@ -88,30 +110,30 @@ impl<'a> Image<'a> {
             .and_then(|()| empty_stdin())
             .map_err(Stumble::Stdio)?;
 
-        // Every signal is blocked since before the fork. Only when nothing of the
-        // daemon handles or ignores it any more may it arrive.
+        // Every signal is blocked since before the fork. Only when nothing handles or
+        // ignores it any more may it arrive.
         for signal in 1..=MAX_SIGNAL {
             // SAFETY: sets the default, which runs no code of ours. The two that
             // cannot be set, and those that the C library keeps, are refused.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
         }
 
-        if let Some(mask) = self.plan.umask {
+        if let Some(mask) = self.recipe.umask {
             umask(mask);
         }
         if let Some((soft, hard)) = self.open_files {
             let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
         }
 
-        if let Some(change) = &self.plan.change {
+        if let Some(ids) = &self.recipe.ids {
             // In this order: without its user's rights it may not set groups.
-            setgroups(&change.groups)
-                .and_then(|()| setgid(change.gid))
-                .and_then(|()| setuid(change.uid))
+            setgroups(&ids.groups)
+                .and_then(|()| setgid(ids.gid))
+                .and_then(|()| setuid(ids.uid))
                 .map_err(Stumble::Account)?;
         }
 
-        // After the change of ids, which clears it. If the daemon died before this
+        // After the change of ids, which clears it. If the keeper died before this
         // line, the child has been given to another parent.
         let _ = nix::sys::prctl::set_pdeathsig(Signal::SIGKILL);
         if getppid() != self.parent {
@@ -120,7 +142,7 @@ impl<'a> Image<'a> {
 
         // As the user that the command runs as: that is whose rights count.
         let mut entered = Err(Errno::ENOENT);
-        for dir in &self.plan.dirs {
+        for dir in &self.recipe.dirs {
             entered = chdir(dir.as_c_str());
             if entered.is_ok() {
                 break;
@@ -128,8 +150,9 @@ impl<'a> Image<'a> {
         }
         entered.map_err(Stumble::Cwd)?;
 
-        // What the daemon opened closes on exec anyway; this is for what it was
-        // itself given by a careless parent. Linux before 5.11 lacks it.
+        // The warden has closed what a careless parent passed on, and what solocron
+        // opens closes on exec: a second lock on the same door. Linux before 5.11
+        // lacks it.
         // SAFETY: changes flags of descriptors of this process, which ends or execs.
         unsafe {
             libc::syscall(
@@ -172,7 +195,7 @@ impl<'a> Image<'a> {
     }
 }
 
-/// Closes the daemon's standard input first: there may be room for no other.
+/// Closes the keeper's standard input first: there may be room for no other.
 fn empty_stdin() -> nix::Result<()> {
     close(libc::STDIN_FILENO)?;
     // The lowest free number, so it is standard input.

@@ -15,7 +15,7 @@
 //! - **A deadline is a comparison, not a timer.** A machine that slept past it
 //!   finds out at its first look.
 //! - **The outcome is fixed when the leader ends.** What happens while the rest
-//!   of its group is ended does not change it.
+//!   of its tree is ended does not change it.
 //! - A run that ended before it was told to is judged by its exit code alone.
 //! - A **drain** interrupts the run for the node's sake: one that still ends with
 //!   a success code has `succeeded`, any other end is `handed_over`. (A command
@@ -32,7 +32,7 @@ use super::orders::{Stop, Trust};
 use crate::clock::BootInstant;
 use crate::outcome::Outcome;
 
-/// How the leader of the run's group ended.
+/// How the leader of the run's tree ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Exit {
     /// It exited with this code.
@@ -59,20 +59,20 @@ pub(super) enum Leader {
 pub(super) struct Seen {
     pub(super) now: BootInstant,
     pub(super) leader: Leader,
-    /// Nothing lives in the leader's group. Means nothing before it ended.
-    pub(super) group_gone: bool,
+    /// Nothing lives of the leader's tree. Means nothing before it ended.
+    pub(super) tree_gone: bool,
     pub(super) trust: Trust,
     pub(super) stop: Option<Stop>,
 }
 
 /// The run's own limits.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) kill_grace: Duration,
     pub(super) grace_on_loss: Duration,
 }
 
-/// What goes to the whole group.
+/// What goes to the whole tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Blow {
     Term,
@@ -125,6 +125,22 @@ pub(super) struct Verdict {
     pub(super) cause: Option<Cause>,
 }
 
+impl Verdict {
+    /// On a run that is over: how its leader ended, if it began, and the cause that was
+    /// in force then.
+    pub(super) fn on(exit: Option<Exit>, cause: Option<Cause>, success_codes: &[u8]) -> Self {
+        let success = matches!(exit, Some(Exit::Code(code))
+            if u8::try_from(code).is_ok_and(|code| success_codes.contains(&code)));
+        match cause {
+            None | Some(Cause::Drain) if success => {
+                Self { outcome: Outcome::Succeeded, cause: None }
+            }
+            None => Self { outcome: Outcome::Failed, cause: None },
+            Some(cause) => Self { outcome: cause.outcome(), cause: Some(cause) },
+        }
+    }
+}
+
 /// The state of one run's decisions.
 #[derive(Debug)]
 pub(super) struct Decider {
@@ -161,7 +177,7 @@ impl Decider {
         if let (Leader::Ended(exit), None) = (seen.leader, self.ended) {
             self.ended = Some((exit, self.cause));
         }
-        if self.ended.is_some() && seen.group_gone {
+        if self.ended.is_some() && seen.tree_gone {
             return Step::Over;
         }
 
@@ -230,26 +246,19 @@ impl Decider {
         [self.kill_by, self.timeout_at, trust].into_iter().flatten().filter(|&at| at > now).min()
     }
 
-    /// How the leader ended, if it did.
-    pub(super) fn exit(&self) -> Option<Exit> {
-        self.ended.map(|(exit, _)| exit)
+    /// How the leader ended, if it did, and the cause that was in force then.
+    pub(super) fn ended(&self) -> Option<(Exit, Option<Cause>)> {
+        self.ended
     }
 
-    /// The outcome, once the run is over.
-    pub(super) fn verdict(&self, success_codes: &[u8]) -> Verdict {
-        let (exit, cause) = match self.ended {
-            Some((exit, cause)) => (Some(exit), cause),
-            None => (None, self.cause),
-        };
-        let success = matches!(exit, Some(Exit::Code(code))
-            if u8::try_from(code).is_ok_and(|code| success_codes.contains(&code)));
-        match cause {
-            None | Some(Cause::Drain) if success => {
-                Verdict { outcome: Outcome::Succeeded, cause: None }
-            }
-            None => Verdict { outcome: Outcome::Failed, cause: None },
-            Some(cause) => Verdict { outcome: cause.outcome(), cause: Some(cause) },
-        }
+    /// Why the run is to end, if it is.
+    pub(super) fn cause(&self) -> Option<Cause> {
+        self.cause
+    }
+
+    /// When KILL is due, if it is.
+    pub(super) fn kill_by(&self) -> Option<BootInstant> {
+        self.kill_by
     }
 }
 

@@ -29,6 +29,11 @@ pub(super) enum NotStarted {
     Empty,
     #[error("cannot start a process: {0}")]
     Resources(Box<str>),
+    #[error(
+        "cannot start a process: the one that would watch over it is killed or stopped again \
+         and again"
+    )]
+    Unkept,
     #[error("{0}")]
     Stumbled(Box<str>),
 }
@@ -68,7 +73,7 @@ fn explain(stumble: Stumble, plan: &Plan) -> String {
         },
         Stumble::Orphan => "solocron died while the command was being started".to_owned(),
         Stumble::Cwd(errno) => {
-            format!("cannot enter {:?}: {}", shown(plan.dirs.last()), errno.desc())
+            format!("cannot enter {:?}: {}", shown(plan.recipe.dirs.last()), errno.desc())
         }
         Stumble::Exec(candidate, errno) => exec(plan, usize::from(candidate), errno),
     }
@@ -81,7 +86,7 @@ fn exec(plan: &Plan, candidate: usize, errno: Errno) -> String {
     };
     let why = match errno {
         Errno::ENOENT | Errno::ENOTDIR => {
-            match plan.candidates.iter().find_map(|path| found(path)) {
+            match plan.recipe.candidates.iter().find_map(|path| found(path)) {
                 Some(path) => missing_interpreter(&path),
                 None if plan.searched.is_some() => {
                     format!("not found in {}", plan.searched.as_deref().unwrap_or_default())
@@ -91,6 +96,7 @@ fn exec(plan: &Plan, candidate: usize, errno: Errno) -> String {
         }
         Errno::EACCES => {
             let path = plan
+                .recipe
                 .candidates
                 .get(candidate)
                 .map(|path| plan.under_cwd(Path::new(OsStr::from_bytes(path.to_bytes()))));

@@ -1,4 +1,5 @@
-//! All that the child needs between fork and exec, laid out before the fork.
+//! From a task to the recipe of its command: everything is looked up and laid out
+//! before anything is started.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -9,24 +10,19 @@ use nix::sys::stat::Mode;
 use super::account::{Account, Credentials};
 use super::environment::{PATH, environment};
 use super::failure::NotStarted;
+use super::recipe::{Ids, Recipe};
 use super::task::{Identity, Task};
 use crate::table::Work;
 
-/// The image of one command.
+/// A command, and the words in which to speak of it.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// The program as the job names it.
     pub(super) program: Box<str>,
-    /// The files to try in turn, and the `PATH` that they come from, if it was
-    /// searched. A relative one is meant from the working directory.
-    pub(super) candidates: Vec<CString>,
+    /// The `PATH` that the candidates come from, if it was searched.
     pub(super) searched: Option<String>,
-    pub(super) argv: Vec<CString>,
-    pub(super) environment: Vec<CString>,
-    /// The working directories to try in turn.
-    pub(super) dirs: Vec<CString>,
-    pub(super) umask: Option<Mode>,
     pub(super) change: Option<Credentials>,
+    pub(super) recipe: Recipe,
 }
 
 impl Plan {
@@ -70,21 +66,25 @@ impl Plan {
                 vec![c_string(account.home.as_ref(), || "the home".to_owned())?, c"/".to_owned()]
             }
         };
-        Ok(Self {
-            program: program.into(),
+        let ids = account.change.as_ref().map(|change| Ids {
+            uid: change.uid,
+            gid: change.gid,
+            groups: change.groups.clone(),
+        });
+        let recipe = Recipe {
             candidates: candidates.collect::<Result<_, _>>()?,
-            searched,
             argv: argv.collect::<Result<_, _>>()?,
             environment: environment.collect::<Result<_, _>>()?,
             dirs,
             umask: task.umask.map(Mode::from_bits_truncate),
-            change: account.change,
-        })
+            ids,
+        };
+        Ok(Self { program: program.into(), searched, change: account.change, recipe })
     }
 
     /// `path` as the command would see it.
     pub(super) fn under_cwd(&self, path: &Path) -> PathBuf {
-        let dir = self.dirs.first().map_or(&b"/"[..], |dir| dir.to_bytes());
+        let dir = self.recipe.dirs.first().map_or(&b"/"[..], |dir| dir.to_bytes());
         Path::new(OsStr::from_bytes(dir)).join(path)
     }
 }
@@ -108,8 +108,8 @@ mod tests {
         let mut task = command(&["tool", "-x"]);
         task.env = [Variable::plain("PATH", "/a:/b")].into();
         let plan = plan(&task).unwrap();
-        assert_eq!(plan.candidates, [c"/a/tool".to_owned(), c"/b/tool".to_owned()]);
-        assert_eq!(plan.argv, [c"tool".to_owned(), c"-x".to_owned()]);
+        assert_eq!(plan.recipe.candidates, [c"/a/tool".to_owned(), c"/b/tool".to_owned()]);
+        assert_eq!(plan.recipe.argv, [c"tool".to_owned(), c"-x".to_owned()]);
         assert_eq!(plan.searched.as_deref(), Some("/a:/b"));
     }
 
@@ -118,15 +118,15 @@ mod tests {
         let mut task = command(&["./tool"]);
         task.cwd = Some("/srv".into());
         let plan = plan(&task).unwrap();
-        assert_eq!(plan.candidates, [c"./tool".to_owned()]);
+        assert_eq!(plan.recipe.candidates, [c"./tool".to_owned()]);
         assert_eq!(plan.under_cwd(Path::new("./tool")), Path::new("/srv/./tool"));
-        assert_eq!(plan.dirs, [c"/srv".to_owned()]);
+        assert_eq!(plan.recipe.dirs, [c"/srv".to_owned()]);
     }
 
     #[test]
     fn without_a_directory_it_starts_at_home_or_at_the_root() {
         let plan = plan(&command(&["true"])).unwrap();
-        assert_eq!(plan.dirs, [c"/home/web".to_owned(), c"/".to_owned()]);
+        assert_eq!(plan.recipe.dirs, [c"/home/web".to_owned(), c"/".to_owned()]);
     }
 
     #[test]

@@ -1,12 +1,7 @@
 //! What a child says of its own start: nothing, and the pipe closes as the program
 //! is loaded, or the step at which it gave up.
 
-use std::io;
-
 use nix::errno::Errno;
-use tokio::net::unix::pipe::Receiver;
-
-use super::pump::read_now;
 
 /// The step at which a child gave up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +9,7 @@ pub(super) enum Stumble {
     Session(Errno),
     Stdio(Errno),
     Account(Errno),
-    /// The daemon was gone before the child could ask to die with it.
+    /// The keeper was gone before the child could ask to die with it.
     Orphan,
     Cwd(Errno),
     /// At the candidate with this index.
@@ -48,52 +43,6 @@ impl Stumble {
             3 => Self::Orphan,
             4 => Self::Cwd(errno),
             _ => Self::Exec(u16::from_le_bytes([c0, c1]), errno),
-        }
-    }
-}
-
-/// What the parent has heard so far.
-#[derive(Debug)]
-pub(super) enum Word {
-    /// Nothing: the child is on its way.
-    Awaited(Receiver),
-    /// The program was loaded.
-    Loaded,
-    /// The child gave up.
-    Stumbled(Stumble),
-}
-
-impl Word {
-    /// Returns when the child has said something. May be dropped and called again.
-    pub(super) async fn comes(&self) {
-        match self {
-            // An error shows up again at the reading.
-            Self::Awaited(pipe) => drop(pipe.readable().await),
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// Takes what the child has said. Once it has ended, silence is an answer too:
-    /// another child that is just being forked may hold the pipe open.
-    pub(super) fn read(&mut self, ended: bool) {
-        let Self::Awaited(pipe) = self else { return };
-        let mut bytes = [0; Stumble::LEN];
-        let read = if ended { read_now(pipe, &mut bytes) } else { pipe.try_read(&mut bytes) };
-        *self = match read {
-            Ok(Stumble::LEN) => Self::Stumbled(Stumble::from_bytes(bytes)),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && !ended => return,
-            _ => Self::Loaded,
-        };
-    }
-
-    pub(super) fn is_loaded(&self) -> bool {
-        matches!(self, Self::Loaded)
-    }
-
-    pub(super) fn stumble(&self) -> Option<Stumble> {
-        match self {
-            Self::Stumbled(stumble) => Some(*stumble),
-            _ => None,
         }
     }
 }

@@ -15,7 +15,7 @@ fn seen(now: u64) -> Seen {
     Seen {
         now: ms(now),
         leader: Leader::Running,
-        group_gone: false,
+        tree_gone: false,
         trust: Trust::Until(ms(FAR)),
         stop: None,
     }
@@ -48,7 +48,7 @@ impl Look for Seen {
         Self { leader: Leader::Ended(Exit::Signal(signal)), ..self }
     }
     fn gone(self) -> Self {
-        Self { group_gone: true, ..self }
+        Self { tree_gone: true, ..self }
     }
     fn absent(self) -> Self {
         Self { leader: Leader::Absent, ..self }
@@ -75,7 +75,15 @@ fn story(timeout: Option<u64>, looks: &[(Seen, Step)], outcome: Outcome) {
     for (index, (seen, step)) in looks.iter().enumerate() {
         assert_eq!(decider.decide(seen), *step, "look {index}: {seen:?}");
     }
-    assert_eq!(decider.verdict(&[0, 3]).outcome, outcome);
+    assert_eq!(verdict(&decider, &[0, 3]), outcome);
+}
+
+fn verdict(decider: &Decider, success_codes: &[u8]) -> Outcome {
+    let (exit, cause) = match decider.ended() {
+        Some((exit, cause)) => (Some(exit), cause),
+        None => (None, decider.cause()),
+    };
+    Verdict::on(exit, cause, success_codes).outcome
 }
 
 #[test]
@@ -280,7 +288,7 @@ fn the_first_cause_names_the_outcome_but_a_drain_yields() {
             assert_eq!(decider.decide(&end), Step::Over);
             let yields = by_first == HandedOver && by_second != TimedOut;
             let expected = if yields { by_second } else { by_first };
-            assert_eq!(decider.verdict(&[0]).outcome, expected, "{by_first} then {by_second}");
+            assert_eq!(verdict(&decider, &[0]), expected, "{by_first} then {by_second}");
         }
     }
 }
@@ -297,12 +305,12 @@ fn what_happens_after_the_leader_ended_does_not_change_the_outcome() {
         assert_eq!(decider.decide(&seen(5).exited(0)), go(Some(Term), 5 + KILL_GRACE));
         let _ = decider.decide(&look);
         assert_eq!(decider.decide(&look.gone()), Step::Over);
-        assert_eq!(decider.verdict(&[0]).outcome, Succeeded);
+        assert_eq!(verdict(&decider, &[0]), Succeeded);
     }
 }
 
 #[test]
-fn the_group_of_a_killed_leader_is_killed_until_it_is_gone() {
+fn the_tree_of_a_killed_leader_is_killed_until_it_is_gone() {
     let mut decider = decider(None);
     let kill = seen(5).stop(Stop::Kill);
     for look in [kill, kill.ended_by(9), kill.ended_by(9)] {

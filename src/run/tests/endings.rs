@@ -241,34 +241,65 @@ async fn what_is_left_and_ignores_term_is_killed_after_the_grace() {
     assert!(!lives(&lines.wait_for("pid ").await));
 }
 
-#[tokio::test]
-async fn a_zombie_that_its_parent_does_not_reap_does_not_hold_the_run() {
-    // The leader's child has a child of its own in the group, leaves the group, and
-    // never waits for it.
-    let script = r#"
-import os, time
+/// Starts `sleep $MARK` twice removed from its leader and in a session of its own,
+/// deaf to TERM, and waits until it is there.
+const ESCAPE: &str = r#"
+    python3 -c '
+import os, signal, sys
 r, w = os.pipe()
 if os.fork() == 0:
-    child = os.fork()
-    if child == 0: time.sleep(1000)
     os.setsid()
-    print("foreign", os.getpid(), flush=True)
-    os.write(w, b"%d" % child)
-    time.sleep(1000)
-print("pid", os.read(r, 100).decode(), flush=True)
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(w, b"x")
+        for fd in range(3): os.close(fd)
+        os.execvp("sleep", ["sleep", sys.argv[1]])
+    os._exit(0)
+os.wait()
+os.read(r, 1)
+' $MARK
 "#;
-    if std::process::Command::new("python3").arg("-V").output().is_err() {
-        eprintln!("skipped: no python3");
-        return;
-    }
-    let (report, lines) = run(command(&["python3", "-c", script])).await;
-    assert_eq!(report.outcome, Outcome::Succeeded);
-    assert!(report.finished.since(report.started) < SOON);
-    let zombie = lines.wait_for("pid ").await;
-    assert!(!lives(&zombie) && Path::new("/proc").join(&zombie).exists());
-    let foreign: i32 = lines.wait_for("foreign ").await.parse().unwrap();
-    assert!(lives(&foreign.to_string()), "what left the group is not reached");
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(foreign), Signal::SIGKILL).unwrap();
+
+fn escaping(then: &str) -> (Task, String) {
+    let mark = mark();
+    let task = Task {
+        env: variables(&[("MARK", &mark)]),
+        kill_grace: ms(150),
+        ..shell(&format!("{ESCAPE}{then}"))
+    };
+    (task, mark)
+}
+
+#[tokio::test]
+async fn what_forked_twice_into_a_session_of_its_own_is_ended_when_the_leader_is() {
+    let (task, mark) = escaping("exit 3");
+    let (report, _) = run(task).await;
+    assert_eq!((report.outcome, report.exit_code), (Outcome::Failed, Some(3)));
+    assert_eq!(with_mark(&mark), [0; 0]);
+    assert!(report.finished.since(report.started) >= ms(150), "it had its grace");
+}
+
+#[tokio::test]
+async fn what_forked_twice_into_a_session_of_its_own_is_ended_with_the_run() {
+    let (task, mark) = escaping("echo escaped; exec sleep 1000");
+    let live = start(task, GRACE);
+    live.lines.wait_for("escaped").await;
+    assert_eq!(with_mark(&mark).len(), 1);
+    live.desk.stop.send_replace(Some(Stop::Cancel));
+    assert_eq!(live.end().await.outcome, Outcome::Cancelled);
+    assert_eq!(with_mark(&mark), [0; 0]);
+}
+
+#[tokio::test]
+async fn a_tree_that_flees_from_process_to_process_is_caught() {
+    // Each process lives only until it has forked the next, in a session of its own.
+    let mark = mark();
+    let flee = "use POSIX; $| = 1; print \"up\\n\"; fork; fork; while (1) { exit if fork; setsid }";
+    let task = Task { kill_grace: Duration::ZERO, ..command(&["perl", "-e", flee, &mark]) };
+    let live = start(task, GRACE);
+    live.lines.wait_for("up").await;
+    assert_eq!(live.end().await.outcome, Outcome::Succeeded, "the first of them has ended well");
+    assert_eq!(with_mark(&mark), [0; 0]);
 }
 
 #[tokio::test]

@@ -1,25 +1,24 @@
-//! What only shows in a process of its own: what many runs leave behind, what
-//! happens at the limits, and what becomes of a job when its daemon is killed.
+//! What only shows in a process of its own: what many runs leave behind, and what
+//! happens at the limits.
 //!
 //! Each of these tests starts this test binary again, for one ignored test.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::*;
 
-fn alone(test: &str) -> Command {
+pub(super) fn alone(test: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", &format!("run::tests::many::{test}"), "--ignored", "--nocapture"])
+        .args(["--exact", &format!("run::tests::{test}"), "--ignored", "--nocapture"])
         .args(["--test-threads", "1"]);
     command
 }
 
 #[track_caller]
-fn passes_alone(test: &str) {
+pub(super) fn passes_alone(test: &str) {
     let output = alone(test).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(
@@ -47,24 +46,32 @@ fn limit_that_leaves(room: usize) -> u64 {
     (0..).filter(|number| !open.contains(number)).nth(room).unwrap()
 }
 
-fn children() -> Vec<String> {
-    let own = std::process::id().to_string();
-    let tasks = std::fs::read_dir(format!("/proc/{own}/task")).unwrap();
-    tasks
-        .filter_map(|task| std::fs::read_to_string(task.unwrap().path().join("children")).ok())
-        .flat_map(|line| line.split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>())
-        .collect()
+/// Waits until the one child of this process is its warden, and that has none.
+fn assert_only_the_warden_is_left() {
+    let own = nix::unistd::getpid();
+    let begun = BootInstant::now();
+    loop {
+        let children = family::children(own);
+        let family = family::descendants(own, |_| true);
+        if family.len() == 1 {
+            assert!(children.iter().all(|&child| is_warden(child)), "{family:?}");
+            return;
+        }
+        // The warden takes note of a keeper's end a moment after the run is over.
+        assert!(BootInstant::now().since(begun) < SOON, "{family:?}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
 fn a_hundred_runs_at_once_leave_nothing_behind() {
-    passes_alone("a_hundred_runs");
+    passes_alone("many::a_hundred_runs");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "runs in a process of its own"]
 async fn a_hundred_runs() {
-    // The first run starts the thread that forks.
+    // The first run starts the warden.
     run(command(&["true"])).await;
     let before = open_files();
     let work: [fn() -> Task; 4] = [
@@ -80,12 +87,12 @@ async fn a_hundred_runs() {
         assert_eq!(live.end().await.outcome, expected);
     }
     assert_eq!(open_files(), before);
-    assert_eq!(children(), Vec::<String>::new());
+    assert_only_the_warden_is_left();
 }
 
 #[test]
 fn a_run_that_finds_no_descriptor_left_fails_and_says_so() {
-    passes_alone("no_descriptor_left");
+    passes_alone("many::no_descriptor_left");
 }
 
 #[tokio::test]
@@ -107,7 +114,7 @@ async fn no_descriptor_left() {
         }
     }
     assert!((2..11).contains(&failed), "{failed}");
-    assert_eq!(children(), Vec::<String>::new());
+    assert_only_the_warden_is_left();
     setrlimit(Resource::RLIMIT_NOFILE, hard, hard).unwrap();
     assert_eq!(run(command(&["true"])).await.0.outcome, Outcome::Succeeded);
 }
@@ -115,7 +122,7 @@ async fn no_descriptor_left() {
 #[test]
 fn a_run_that_may_not_fork_fails_and_says_so() {
     if is_root() {
-        passes_alone("no_process_left");
+        passes_alone("many::no_process_left");
     }
 }
 
@@ -123,30 +130,51 @@ fn a_run_that_may_not_fork_fails_and_says_so() {
 #[ignore = "runs in a process of its own"]
 async fn no_process_left() {
     use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-    run(command(&["true"])).await;
     // The limit does not bind root.
     let (gid, uid) = (Gid::from_raw(54_321), Uid::from_raw(54_321));
     setgroups(&[]).unwrap();
     setresgid(gid, gid, gid).unwrap();
     setresuid(uid, uid, uid).unwrap();
     let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).unwrap();
+    let error = "cannot start a process: too many processes: see `ulimit -u` and the control \
+                 group's pids.max";
+
+    // Of the daemon: it gets no warden.
     setrlimit(Resource::RLIMIT_NPROC, 1, hard).unwrap();
-    let (plan, ends) = starting::order(&["true"]);
-    let forked = spawn(plan, ends, Arc::default()).await;
-    let error = NotStarted::io(&forked.unwrap_err()).to_string();
-    assert_eq!(
-        error,
-        "cannot start a process: too many processes: see `ulimit -u` and the control group's \
-         pids.max"
-    );
+    let (report, _) = run(command(&["true"])).await;
+    assert_eq!((report.outcome, report.error.as_deref()), (Outcome::Failed, Some(error)));
     setrlimit(Resource::RLIMIT_NPROC, hard, hard).unwrap();
+    let (report, lines) = run(shell("id -u")).await;
+    assert_eq!(lines.stdout(), ["54321"], "{:?}", report.error);
+
+    // Of the warden: it forks no keeper.
+    let warden = family::children(nix::unistd::getpid())[0];
+    limit_processes(warden, 1, hard);
+    let (report, _) = run(command(&["true"])).await;
+    assert_eq!((report.outcome, report.error.as_deref()), (Outcome::Failed, Some(error)));
+    limit_processes(warden, hard, hard);
     assert_eq!(run(command(&["true"])).await.0.outcome, Outcome::Succeeded);
+    assert_eq!(family::children(nix::unistd::getpid()), [warden]);
+}
+
+fn limit_processes(of: nix::unistd::Pid, soft: u64, hard: u64) {
+    let limit = nix::libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: reads `limit` and writes nowhere.
+    let done = unsafe {
+        nix::libc::prlimit(
+            of.as_raw(),
+            nix::libc::RLIMIT_NPROC,
+            &raw const limit,
+            std::ptr::null_mut(),
+        )
+    };
+    assert_eq!(done, 0);
 }
 
 #[test]
 fn only_root_becomes_another_user() {
     if is_root() {
-        passes_alone("not_root");
+        passes_alone("many::not_root");
     }
 }
 
@@ -155,7 +183,6 @@ fn only_root_becomes_another_user() {
 async fn not_root() {
     use nix::unistd::{User, setresgid, setresuid};
     let nobody = User::from_name("nobody").unwrap().unwrap();
-    run(command(&["true"])).await;
     setresgid(nobody.gid, nobody.gid, nobody.gid).unwrap();
     setresuid(nobody.uid, nobody.uid, nobody.uid).unwrap();
     for (user, group, error) in [
@@ -192,7 +219,7 @@ async fn not_root() {
 
 #[test]
 fn jobs_get_the_limit_on_open_files_that_the_daemon_was_started_with() {
-    passes_alone("open_files_of_a_job");
+    passes_alone("many::open_files_of_a_job");
 }
 
 #[tokio::test]
@@ -207,7 +234,7 @@ async fn open_files_of_a_job() {
 
 #[test]
 fn a_parent_that_ignores_the_end_of_children_hides_no_exit_code() {
-    passes_alone("ignored_children");
+    passes_alone("many::ignored_children");
 }
 
 #[tokio::test]
@@ -218,89 +245,4 @@ async fn ignored_children() {
         nix::sys::signal::signal(Signal::SIGCHLD, nix::sys::signal::SigHandler::SigIgn).unwrap();
     }
     assert_eq!(run(shell("exit 3")).await.0.exit_code, Some(3));
-}
-
-#[test]
-fn a_term_that_comes_before_the_exec_is_not_lost() {
-    passes_alone("early_term");
-}
-
-/// A child has the daemon's handlers until its exec: they must not run in it.
-#[tokio::test]
-#[ignore = "runs in a process of its own"]
-async fn early_term() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let _handled = signal(SignalKind::terminate()).unwrap();
-    for _ in 0..50 {
-        let (plan, ends) = starting::order(&["sleep", "20"]);
-        let mut process = spawn(plan, ends, Arc::default()).await.unwrap().unwrap();
-        process.strike(decide::Blow::Term);
-        let mut end = process.end();
-        while process.exit().is_none() {
-            end.look().await;
-        }
-        assert_eq!(process.exit(), Some(Exit::Signal(15)));
-    }
-}
-
-#[test]
-fn a_killed_daemon_takes_its_commands_with_it() {
-    let mut daemon = alone("a_daemon_to_be_killed").stdout(Stdio::piped()).spawn().unwrap();
-    let job = read_pid(&mut daemon);
-    assert!(lives(&job));
-    daemon.kill().unwrap();
-    daemon.wait().unwrap();
-    wait_until_gone(&job);
-}
-
-fn read_pid(daemon: &mut Child) -> String {
-    let lines = BufReader::new(daemon.stdout.as_mut().unwrap()).lines();
-    let mut pids =
-        lines.map_while(|line| line.unwrap().strip_prefix("pid ").map(str::to_owned).into());
-    loop {
-        match pids.next() {
-            Some(Some(pid)) => return pid,
-            Some(None) => {}
-            None => panic!("the daemon ended"),
-        }
-    }
-}
-
-/// Starts its job from a thread that ends at once: the job must not end with it.
-#[test]
-#[ignore = "runs in a process of its own"]
-fn a_daemon_to_be_killed() {
-    let job = std::thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let live = start(shell("echo pid $$; exec sleep 1000"), GRACE);
-            let pid = live.lines.wait_for("pid ").await;
-            std::mem::forget(live);
-            pid
-        })
-    });
-    // The runtime is gone, and killed the job with it; a second one lives on.
-    let first = job.join().unwrap();
-    wait_until_gone(&first);
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let (desk, orders) = desk();
-        let lines = Arc::new(Lines::default());
-        let sink = lines.clone();
-        let job = std::thread::spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(execute(
-                &shell("echo pid $$; exec sleep 1000"),
-                &identity(),
-                orders,
-                GRACE,
-                |_| {},
-                sink,
-            ))
-        });
-        println!("\npid {}", lines.wait_for("pid ").await);
-        drop(tokio::task::spawn_blocking(move || job.join()).await);
-        drop(desk);
-    });
 }

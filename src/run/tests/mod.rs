@@ -2,18 +2,21 @@
 //! process that is there or gone), never for a time.
 
 mod endings;
+mod faults;
 mod many;
 mod output;
 mod starting;
 
 use std::path::Path;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::{Notify, watch};
 
 use super::*;
 use crate::claim::{Fence, Token};
 use crate::name::{ClusterName, NodeName};
+use crate::outcome::Outcome;
 use crate::table::{Variable, Work};
 
 pub(in crate::run) fn identity() -> Identity {
@@ -155,6 +158,29 @@ fn wait_until_gone(pid: &str) {
         assert!(BootInstant::now().since(start) < SOON, "{pid} lives on");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// A time to sleep that no other test's processes sleep.
+fn mark() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    format!("1000.{:07}{:04}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// The living processes that have `mark` among their arguments.
+fn with_mark(mark: &str) -> Vec<i32> {
+    let pids = std::fs::read_dir("/proc").unwrap().filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let pid = path.file_name()?.to_str()?.parse().ok()?;
+        // Of a process that has ended, nothing can be read.
+        let arguments = std::fs::read(path.join("cmdline")).ok()?;
+        arguments.split(|byte| *byte == 0).any(|one| one == mark.as_bytes()).then_some(pid)
+    });
+    pids.collect()
+}
+
+fn is_warden(pid: nix::unistd::Pid) -> bool {
+    let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    arguments == b"solocron-warden\0"
 }
 
 fn is_root() -> bool {

@@ -235,45 +235,21 @@ async fn a_directory_is_entered_with_the_rights_of_the_jobs_user() {
     assert_eq!(error(task).await, format!("cannot enter {:?}: Permission denied", dir.path()));
 }
 
-pub(super) fn order(words: &[&str]) -> (Arc<Plan>, Ends) {
-    let account = Account { home: "/".into(), change: None };
-    let plan = Plan::new(&command(words), &identity(), account, None).unwrap();
-    let pipe = || pump::pipe().unwrap().1;
-    (Arc::new(plan), Ends { stdout: pipe(), stderr: pipe(), word: pipe() })
-}
-
 #[tokio::test]
-async fn a_start_that_was_called_off_in_time_forks_nothing() {
-    let (plan, ends) = order(&["true"]);
-    let forked = spawn(plan, ends, Arc::new(AtomicBool::new(true))).await.unwrap();
-    assert!(forked.is_none());
-}
-
-#[tokio::test]
-async fn without_a_handle_on_the_leader_its_end_is_still_noticed() {
-    let (plan, ends) = order(&["sleep", "0.1"]);
-    let mut process = spawn(plan, ends, Arc::default()).await.unwrap().unwrap();
-    let mut end = process::End::Asked;
-    let exit = loop {
-        match process.exit() {
-            Some(exit) => break exit,
-            None => end.look().await,
+async fn a_run_that_is_to_end_while_it_is_being_started_ends_and_leaves_nothing() {
+    // With each step that the run is given, it has come a bit further.
+    for steps in 0..60 {
+        let mark = mark();
+        let stop = if steps % 2 == 0 { Stop::Cancel } else { Stop::Kill };
+        let live = start(command(&["sleep", &mark]), GRACE);
+        for _ in 0..steps {
+            tokio::task::yield_now().await;
+            std::thread::sleep(Duration::from_micros(20));
         }
-    };
-    assert_eq!(exit, Exit::Code(0));
-    assert_eq!(process.rest(), process::Rest::None);
-}
-
-#[tokio::test]
-async fn a_process_that_was_just_forked_can_be_killed_before_it_has_its_group() {
-    for _ in 0..50 {
-        let (plan, ends) = order(&["sleep", "1000"]);
-        let mut process = spawn(plan, ends, Arc::default()).await.unwrap().unwrap();
-        process.strike(decide::Blow::Kill);
-        let mut end = process.end();
-        while process.exit().is_none() {
-            end.look().await;
-        }
-        assert_eq!(process.exit(), Some(Exit::Signal(9)));
+        live.desk.stop.send_replace(Some(stop));
+        let report = live.end().await;
+        let expected = if stop == Stop::Kill { Outcome::HandedOver } else { Outcome::Cancelled };
+        assert_eq!(report.outcome, expected, "{steps}: {report:?}");
+        assert_eq!(with_mark(&mark), [0; 0]);
     }
 }

@@ -1,0 +1,323 @@
+//! The keeper: one process for each run, which starts the job, ends it, and goes when
+//! nothing of it is left.
+//!
+//! **The invariant: a keeper outlives its run's tree, or its warden ends the tree.** It
+//! says [`Said::Gone`] only when the kernel says that it has no child: it is the
+//! subreaper of all that the job starts, so whatever loses its parent becomes its
+//! child, also what forked twice and began a session of its own.
+//!
+//! It holds the lease's deadline itself, on its own timer, and asks nobody. If the
+//! daemon dies, the socket closes, which is a lost lease. If the daemon is frozen, no
+//! new deadline comes, and the old one passes.
+//!
+//! One thread, one loop: wait until something may have changed, look at everything,
+//! decide ([`Decider`], the same pure rules that the daemon knows), act. Every signal
+//! that can be is blocked, so neither a terminal nor a service manager ends it before
+//! its work is done.
+
+mod tree;
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::prctl;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::time::TimeSpec;
+use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pipe2, read, setsid};
+
+pub(super) use self::tree::PATIENCE;
+
+use self::tree::Tree;
+use super::cgroup::{Own, RunGroup};
+use super::child::{Ends, Image};
+use super::decide::{Decider, Leader, Seen, Step};
+use super::orders::{Stop, Trust};
+use super::packets::{self, Received};
+use super::pidfd;
+use super::recipe::Brief;
+use super::wire::{Command, Heard, Said, Told};
+use super::word::Stumble;
+use crate::clock::BootInstant;
+
+/// Lives the life of a keeper whose run is at the other end of `control`. In a process
+/// forked for it, which has one thread and every signal blocked.
+pub(super) fn live(control: OwnedFd, own: Option<&Own>) -> ! {
+    let _ = prctl::set_name(c"solocron-keeper");
+    // Cannot fail in a process that was just forked.
+    let _ = setsid();
+    let _ = prctl::set_child_subreaper(true);
+    match Keeper::briefed(control) {
+        Some(keeper) => {
+            keeper.keep(own);
+            leave(0)
+        }
+        // It has started nothing; the warden says so.
+        None => leave(1),
+    }
+}
+
+/// Ends this process at once, without the exit handlers of the program it was forked
+/// from. The code 0 says that nothing is left behind, and that the daemon knows.
+pub(super) fn leave(code: i32) -> ! {
+    // SAFETY: ends the process; nothing is left to be undone.
+    unsafe { libc::_exit(code) }
+}
+
+struct Keeper {
+    post: Post,
+    brief: Brief,
+    decider: Decider,
+    stdout: OwnedFd,
+    stderr: OwnedFd,
+}
+
+/// The wire to the daemon.
+struct Post {
+    warden: Pid,
+    control: OwnedFd,
+    /// Nothing once the daemon has closed its end.
+    open: bool,
+    number: u32,
+    trust: Trust,
+    stop: Option<Stop>,
+    last: Option<Heard>,
+}
+
+impl Keeper {
+    /// Says that it is there, and waits for the brief and the word to begin. Nothing
+    /// if the daemon wants it no more.
+    fn briefed(control: OwnedFd) -> Option<Self> {
+        let (warden, own) = (getppid(), getpid());
+        let handle = pidfd::open(own).ok();
+        let handles: Vec<_> = handle.iter().map(AsFd::as_fd).collect();
+        packets::send(&control, &Said::Here(own).to_bytes(), &handles).ok()?;
+
+        let mut brief = Vec::new();
+        let mut buffer = vec![0; packets::LONGEST];
+        loop {
+            wait_for(&[control.as_fd()]);
+            let (length, descriptors) = match packets::receive(&control, &mut buffer).ok()? {
+                Received::Packet { length, descriptors } => (length, descriptors),
+                Received::Nothing => continue,
+                Received::End => return None,
+            };
+            match Told::from_bytes(&buffer[..length])? {
+                Told::Part(part) => brief.extend(part),
+                Told::Orders(_) => {}
+                Told::Go(Command { number, trust, stop }) => {
+                    // Both ends of output come, or there is no room for them.
+                    let [stdout, stderr] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
+                    let brief = Brief::from_bytes(&brief)?;
+                    let decider = Decider::new(brief.limits);
+                    let post =
+                        Post { warden, control, open: true, number, trust, stop, last: None };
+                    return Some(Self { post, brief, decider, stdout, stderr });
+                }
+            }
+        }
+    }
+
+    fn keep(self, own: Option<&Own>) {
+        let Self { mut post, brief, mut decider, stdout, stderr } = self;
+        // Whatever may fail for want of something comes before the fork.
+        let tools = Tools::new()
+            .and_then(|tools| Ok((tools, pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)));
+        let (tools, (word, word_end)) = match tools {
+            Ok(tools) => tools,
+            Err(errno) => return post.say(Said::NotForked(errno)),
+        };
+        post.listen();
+        if decider.decide(&post.seen(Leader::Absent, false)) == Step::Over {
+            post.report(&decider, false);
+            return post.say(Said::Gone);
+        }
+
+        let group = own.and_then(|own| own.divide(getpid()));
+        let ends = Ends { stdout, stderr, word: word_end };
+        let image = Image::new(
+            &brief.recipe,
+            &ends,
+            group.as_ref().and_then(RunGroup::entrance),
+            brief.open_files,
+        );
+        let forked_at = BootInstant::now();
+        // SAFETY: this process has one thread; and the child calls
+        // `Image::become_the_command` and nothing else, which never returns.
+        let leader = match unsafe { fork() } {
+            Ok(ForkResult::Child) => image.become_the_command(),
+            Ok(ForkResult::Parent { child }) => child,
+            Err(errno) => {
+                group.iter().for_each(RunGroup::remove);
+                return post.say(Said::NotForked(errno));
+            }
+        };
+        drop(image);
+        // The child has its own; while ours are open, nobody sees the end of a pipe.
+        drop(ends);
+        post.say(Said::Forked(leader, forked_at));
+        decider.started(forked_at, brief.timeout);
+        drop(brief);
+
+        let mut word = Some(word);
+        let mut tree = Tree::new(leader, group);
+        let mut told_end = false;
+        loop {
+            post.listen();
+            let exit = tree.reap();
+            // After the exit: what the child had to say, it said before.
+            if let Some(said) = heard_word(&mut word, exit.is_some()) {
+                post.say(said);
+            }
+            let leader = exit.map_or(Leader::Running, Leader::Ended);
+            let step = decider.decide(&post.seen(leader, tree.is_gone()));
+            if let (Some((exit, cause)), false) = (decider.ended(), told_end) {
+                told_end = true;
+                post.say(Said::Ended(exit, cause));
+            }
+            match step {
+                Step::Over => break,
+                Step::Go { blow, wake } => {
+                    if let Some(blow) = blow {
+                        tree.strike(blow);
+                    }
+                    post.report(&decider, tree.is_killed());
+                    if let Some(trouble) = tree.trouble() {
+                        post.say(trouble);
+                    }
+                    tools.ring([wake, tree.next_look()].into_iter().flatten().min());
+                }
+            }
+            if !tree.is_gone() {
+                tools.wait(&post, word.as_ref());
+            }
+        }
+        tree.clear_away();
+        post.say(Said::Gone);
+    }
+}
+
+impl Post {
+    /// Takes in all that the daemon has said.
+    fn listen(&mut self) {
+        let mut buffer = [0; 64];
+        while self.open {
+            match packets::receive(&self.control, &mut buffer) {
+                Ok(Received::Nothing) => return,
+                Ok(Received::Packet { length, .. }) => {
+                    if let Some(Told::Orders(command)) = Told::from_bytes(&buffer[..length]) {
+                        Command { number: self.number, trust: self.trust, stop: self.stop } =
+                            command;
+                    }
+                }
+                Ok(Received::End) | Err(_) => {
+                    // The daemon is gone: nobody renews the lease any more.
+                    self.open = false;
+                    self.trust = Trust::Lost;
+                    // Should somebody have stopped the warden, it would stay for ever.
+                    if getppid() == self.warden {
+                        let _ = kill(self.warden, Signal::SIGCONT);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says it unless nobody listens. There is always room: the daemon gets a handful
+    /// of words, and one for each of its own that it had room for.
+    fn say(&self, said: Said) {
+        let _ = packets::send(&self.control, &said.to_bytes(), &[]);
+    }
+
+    /// Says how things stand, if the daemon does not know yet.
+    fn report(&mut self, decider: &Decider, killed: bool) {
+        let heard = Heard {
+            number: self.number,
+            cause: decider.cause(),
+            kill_by: decider.kill_by(),
+            killed,
+        };
+        if self.last.replace(heard) != Some(heard) {
+            self.say(Said::Heard(heard));
+        }
+    }
+
+    fn seen(&self, leader: Leader, tree_gone: bool) -> Seen {
+        let now = BootInstant::now();
+        Seen { now, leader, tree_gone, trust: self.trust, stop: self.stop }
+    }
+}
+
+/// What the child has said of its start, if it has, which it does once. When it has
+/// ended, silence is an answer too.
+fn heard_word(word: &mut Option<OwnedFd>, ended: bool) -> Option<Said> {
+    let mut bytes = [0; Stumble::LEN];
+    let said = match read(word.as_ref()?, &mut bytes) {
+        Ok(Stumble::LEN) => Said::Stumbled(Stumble::from_bytes(bytes)),
+        Err(Errno::EAGAIN | Errno::EINTR) if !ended => return None,
+        _ => Said::Loaded,
+    };
+    *word = None;
+    Some(said)
+}
+
+/// What wakes a keeper up beside its post.
+struct Tools {
+    /// On the clock that also counts while the machine is suspended.
+    timer: TimerFd,
+    /// Tells of children that ended.
+    children: SignalFd,
+}
+
+impl Tools {
+    fn new() -> nix::Result<Self> {
+        let flags = TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK;
+        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, flags)?;
+        Ok(Self { timer, children: told_of_children()? })
+    }
+
+    fn ring(&self, at: Option<BootInstant>) {
+        let _ = match at {
+            // An expiration of zero would switch the timer off.
+            Some(at) => self.timer.set(
+                Expiration::OneShot(TimeSpec::from_duration(Duration::from_nanos(
+                    at.nanos().max(1),
+                ))),
+                TimerSetTimeFlags::TFD_TIMER_ABSTIME,
+            ),
+            None => self.timer.unset(),
+        };
+    }
+
+    /// Returns when something may have changed.
+    fn wait(&self, post: &Post, word: Option<&OwnedFd>) {
+        let control = post.open.then(|| post.control.as_fd());
+        let word = word.map(AsFd::as_fd);
+        let sources: Vec<_> =
+            [Some(self.timer.as_fd()), Some(self.children.as_fd()), control, word]
+                .into_iter()
+                .flatten()
+                .collect();
+        wait_for(&sources);
+        // A timer that is set again has not rung; of children, all are looked at.
+        while let Ok(Some(_)) = self.children.read_signal() {}
+    }
+}
+
+/// A descriptor that becomes readable when a child has ended. SIGCHLD must be blocked.
+pub(super) fn told_of_children() -> nix::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    set.add(Signal::SIGCHLD);
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+}
+
+fn wait_for(sources: &[BorrowedFd<'_>]) {
+    let mut polled: Vec<_> = sources.iter().map(|&fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    // Interrupted, it is looked at everything once more.
+    let _ = poll(&mut polled, PollTimeout::NONE);
+}

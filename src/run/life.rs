@@ -1,0 +1,398 @@
+//! The daemon's part in a run: it finds it a keeper, hands over the plan, passes on the
+//! orders, reads the output, and follows what the keeper says until nothing is left.
+//!
+//! One loop: wait until something may have changed, take in all that was said, judge,
+//! act. Orders (the lease, a drain, a cancel) are heeded in every part of the way, also
+//! while the user database hangs.
+//!
+//! **No job is started before `Go`**, so everything up to there can simply be dropped.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use nix::errno::Errno;
+
+use super::account::{self, Account};
+use super::alarm::Alarm;
+use super::decide::{Cause, Decider, Exit, Leader, Limits, Seen, Step};
+use super::failure::NotStarted;
+use super::limits::open_files_of_jobs;
+use super::link::{Keeper, Link, News};
+use super::orders::Orders;
+use super::orphanage;
+use super::plan::Plan;
+use super::pump::{self, OutputSink, Pump};
+use super::recipe::Brief;
+use super::task::{Identity, Task};
+use super::vigil::{Judgement, Vigil};
+use super::warden::{ANSWERS_WITHIN, Warden, entrust};
+use super::wire::{Command, Said, Told};
+use crate::clock::BootInstant;
+
+/// How often it is looked whether the warden is stopped while it should clear away.
+const LOOK_AT_WARDEN: Duration = Duration::from_millis(50);
+
+/// How often a keeper is asked for: once more after a warden that died or was stopped.
+const TRIES: usize = 2;
+
+/// How a run came to its end.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ending {
+    /// Nothing was started.
+    NeverBegan(Option<Cause>),
+    /// The leader ended so, when this was in force.
+    Exited(Exit, Option<Cause>),
+    /// The keeper was killed before it knew, when this was in force.
+    KeeperLost(Option<Cause>),
+}
+
+/// What is known of a run when it is over.
+pub(super) struct Life {
+    pub(super) started: Option<BootInstant>,
+    pub(super) pid: Option<u32>,
+    pub(super) failure: Option<NotStarted>,
+    pub(super) ending: Ending,
+    pub(super) tail: String,
+}
+
+/// Lives it. See [`execute`](super::execute).
+pub(super) async fn live(
+    task: &Task,
+    identity: &Identity,
+    orders: Orders,
+    grace_on_loss: Duration,
+    started: impl FnOnce(u32) + Send,
+    sink: Arc<dyn OutputSink>,
+) -> Result<Life, NotStarted> {
+    let limits = Limits { kill_grace: task.kill_grace, grace_on_loss };
+    let alarm = Alarm::new().map_err(|error| NotStarted::io(&error))?;
+    let mut run = Run { task, limits, decider: Decider::new(limits), orders, alarm };
+    match run.begin(identity).await? {
+        None => Ok(Life {
+            started: None,
+            pid: None,
+            failure: None,
+            ending: Ending::NeverBegan(run.decider.cause()),
+            tail: String::new(),
+        }),
+        Some(begun) => Ok(run.follow(begun, started, sink).await),
+    }
+}
+
+struct Run<'a> {
+    task: &'a Task,
+    limits: Limits,
+    /// Decides as the keeper does: for as long as there is none, and in place of one
+    /// that was lost.
+    decider: Decider,
+    orders: Orders,
+    alarm: Alarm,
+}
+
+/// A keeper that waits for a brief.
+struct Kept {
+    link: Link,
+    keeper: Keeper,
+    warden: Arc<Warden>,
+}
+
+/// A run whose keeper was told to begin.
+struct Begun {
+    kept: Kept,
+    plan: Plan,
+    stdout: pump::Receiver,
+    stderr: pump::Receiver,
+    vigil: Vigil,
+}
+
+impl Run<'_> {
+    /// Nothing if the run was to end before it began.
+    async fn begin(&mut self, identity: &Identity) -> Result<Option<Begun>, NotStarted> {
+        let Some(account) = self.unless_over(account(self.task)).await else { return Ok(None) };
+        let lang = std::env::var_os("LANG");
+        let plan = Plan::new(self.task, identity, account?, lang)?;
+        let brief = Brief {
+            recipe: plan.recipe.clone(),
+            limits: self.limits,
+            timeout: self.task.timeout,
+            open_files: open_files_of_jobs(),
+        };
+        let io = |error| NotStarted::io(&error);
+        let (stdout, stdout_end) = pump::pipe().map_err(io)?;
+        let (stderr, stderr_end) = pump::pipe().map_err(io)?;
+        let Some(kept) = self.find_keeper().await? else { return Ok(None) };
+
+        let brief = brief.to_bytes();
+        let sent = tokio::time::timeout(ANSWERS_WITHIN, kept.link.brief(&brief));
+        match self.unless_over(sent).await {
+            None => return Ok(None),
+            Some(Ok(sent)) => sent.map_err(io)?,
+            Some(Err(_)) => {
+                kept.keeper.kill();
+                return Err(NotStarted::Unkept);
+            }
+        }
+        let (trust, stop) = self.orders.read();
+        let command = Command { number: 1, trust, stop };
+        kept.link.go(command, &stdout_end, &stderr_end).await.map_err(io)?;
+        let vigil = Vigil::new(BootInstant::now(), self.limits.grace_on_loss, command);
+        Ok(Some(Begun { kept, plan, stdout, stderr, vigil }))
+    }
+
+    /// Has the warden fork a keeper. Nothing if the run is to end.
+    async fn find_keeper(&mut self) -> Result<Option<Kept>, NotStarted> {
+        let io = |error| NotStarted::io(&error);
+        for _ in 0..TRIES {
+            let (link, far_end) = Link::pair().map_err(io)?;
+            let entrusted = entrust(far_end, self.limits.grace_on_loss);
+            let Some(warden) = self.unless_over(entrusted).await else { return Ok(None) };
+            let warden = warden.map_err(io)?;
+            let first = tokio::time::timeout(ANSWERS_WITHIN, link.next());
+            match self.unless_over(first).await {
+                None => return Ok(None),
+                Some(Ok(News::Said(Said::Here(pid), handle))) => {
+                    let keeper = Keeper::new(pid, handle).map_err(io)?;
+                    return Ok(Some(Kept { link, keeper, warden }));
+                }
+                Some(Ok(News::Said(Said::NoKeeper(errno), _))) => {
+                    return Err(NotStarted::resources(errno));
+                }
+                // The keeper was killed before it could say a word.
+                Some(Ok(News::Said(..))) => {}
+                // A living warden that has no room for our socket closes it.
+                Some(Ok(News::Closed)) if !has_died(&warden).await => {
+                    return Err(NotStarted::resources(Errno::EMFILE));
+                }
+                Some(Ok(News::Closed)) => {}
+                // It is stopped, or as good as.
+                Some(Err(_)) => warden.kill(),
+            }
+        }
+        Err(NotStarted::Unkept)
+    }
+
+    /// Follows the run to its end.
+    async fn follow(
+        &mut self,
+        begun: Begun,
+        started: impl FnOnce(u32) + Send,
+        sink: Arc<dyn OutputSink>,
+    ) -> Life {
+        let Begun { kept: Kept { link, keeper, warden }, plan, stdout, stderr, mut vigil } = begun;
+        // Nothing is read before `started` was told, so that its output follows it.
+        let mut pipes = Some((stdout, stderr, sink));
+        let mut started = Some(started);
+        let mut pump = None;
+        let mut story = Story::default();
+        let mut keeper_dead = false;
+        let mut news = None;
+        loop {
+            while let Some(news) = news.take().or_else(|| link.read_now()) {
+                story.take(news, &mut self.decider, &mut vigil, self.task);
+                if story.is_over() {
+                    break;
+                }
+            }
+            if story.is_loaded
+                && let Some(((pid, _), started)) = story.forked.zip(started.take())
+            {
+                started(pid);
+            }
+            if (story.is_loaded || story.exited.is_some() || story.is_over())
+                && let Some((stdout, stderr, sink)) = pipes.take()
+            {
+                pump = Some(Pump::start(stdout, stderr, self.task.output_limit, sink));
+            }
+            if story.is_over() {
+                break;
+            }
+
+            self.pass_on_orders(&link, &mut vigil);
+            let now = BootInstant::now();
+            let wake = if keeper_dead {
+                // The warden clears away what is left, unless somebody stopped it.
+                if warden.is_stopped() {
+                    warden.kill();
+                }
+                Some(now + LOOK_AT_WARDEN)
+            } else {
+                match vigil.judge(now, || keeper.is_stopped()) {
+                    Judgement::Wait(wake) => wake,
+                    Judgement::Kill => {
+                        tracing::warn!("a keeper does not answer, and is killed with its command");
+                        keeper.kill();
+                        keeper_dead = true;
+                        Some(now + LOOK_AT_WARDEN)
+                    }
+                }
+            };
+            self.alarm.set(wake);
+            tokio::select! {
+                said = link.next() => news = Some(said),
+                () = self.orders.changed() => {}
+                () = self.alarm.rung() => {}
+                () = keeper.died(), if !keeper_dead => keeper_dead = true,
+            }
+        }
+        drop(link);
+        if story.end == Some(End::Abandoned) {
+            // Keeper and warden are both dead: what they had is ours.
+            keeper.bury().await;
+            orphanage::clear(&warden).await;
+        } else if warden.is_dead() {
+            keeper.bury().await;
+        }
+
+        let failure = story.failure(&plan);
+        Life {
+            started: story.forked.map(|(_, at)| at),
+            pid: story.forked.filter(|_| failure.is_none()).map(|(pid, _)| pid),
+            failure,
+            ending: story.ending(self.decider.cause()),
+            tail: match pump {
+                Some(pump) => pump.finish().await,
+                None => String::new(),
+            },
+        }
+    }
+
+    fn pass_on_orders(&mut self, link: &Link, vigil: &mut Vigil) {
+        // For its cause alone, should the keeper be lost.
+        let _ = self.decide(Leader::Running);
+        let (trust, stop) = self.orders.read();
+        if vigil.is_news(trust, stop) {
+            let command = Command { number: vigil.last().number + 1, trust, stop };
+            if link.tell(&Told::Orders(command)) {
+                vigil.told(BootInstant::now(), command);
+            }
+        }
+    }
+
+    /// Does `work` unless the run is to end before it is done.
+    async fn unless_over<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            match self.decide(Leader::Absent) {
+                Step::Over => return None,
+                Step::Go { wake, .. } => self.alarm.set(wake),
+            }
+            tokio::select! {
+                done = &mut work => return Some(done),
+                () = self.orders.changed() => {}
+                () = self.alarm.rung() => {}
+            }
+        }
+    }
+
+    fn decide(&mut self, leader: Leader) -> Step {
+        let (trust, stop) = self.orders.read();
+        let now = BootInstant::now();
+        self.decider.decide(&Seen { now, leader, tree_gone: false, trust, stop })
+    }
+}
+
+/// On a thread of its own, because the user database may hang; not on one of the
+/// runtime's, because that takes it for a fault of ours when there can be no more.
+async fn account(task: &Task) -> Result<Account, NotStarted> {
+    let (user, group) = (task.user.clone(), task.group.clone());
+    let (found, account) = tokio::sync::oneshot::channel();
+    let thread = std::thread::Builder::new().name("solocron-user".to_owned());
+    let look_up = move || {
+        let _nobody_waits = found.send(account::resolve(user.as_deref(), group.as_deref()));
+    };
+    thread.spawn(look_up).map_err(|error| NotStarted::io(&error))?;
+    account.await.unwrap_or_else(|_| Err(NotStarted::resources(Errno::ENOMEM)))
+}
+
+/// Whether the warden is dead. One that is dying has closed its sockets a moment before.
+async fn has_died(warden: &Warden) -> bool {
+    for _ in 0..20 {
+        if warden.is_dead() {
+            return true;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    false
+}
+
+/// What has been said of a run so far.
+#[derive(Debug, Default)]
+struct Story {
+    forked: Option<(u32, BootInstant)>,
+    is_loaded: bool,
+    stumble: Option<super::word::Stumble>,
+    not_forked: Option<Errno>,
+    cause: Option<Cause>,
+    exited: Option<(Exit, Option<Cause>)>,
+    end: Option<End>,
+}
+
+/// Who said that nothing is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The keeper.
+    Kept,
+    /// The warden.
+    Cleared,
+    /// Nobody: both are dead.
+    Abandoned,
+}
+
+impl Story {
+    fn take(&mut self, news: News, decider: &mut Decider, vigil: &mut Vigil, task: &Task) {
+        let said = match news {
+            News::Said(said, _) => said,
+            News::Closed => return self.end = Some(End::Abandoned),
+        };
+        match said {
+            Said::Forked(pid, at) => {
+                self.forked = Some((pid.as_raw().unsigned_abs(), at));
+                decider.started(at, task.timeout);
+            }
+            Said::Loaded => self.is_loaded = true,
+            Said::Stumbled(stumble) => self.stumble = Some(stumble),
+            Said::Heard(heard) => {
+                self.cause = heard.cause;
+                vigil.heard(BootInstant::now(), heard);
+            }
+            Said::Ended(exit, cause) => self.exited = Some((exit, cause)),
+            Said::NotForked(errno) => {
+                self.not_forked = Some(errno);
+                self.end = Some(End::Kept);
+            }
+            Said::Hangs => tracing::warn!(
+                leader = self.forked.map(|(pid, _)| pid),
+                "a killed command does not go: it hangs in the kernel, or has rights that \
+                 solocron lacks"
+            ),
+            Said::LeftAlone => tracing::warn!(
+                leader = self.forked.map(|(pid, _)| pid),
+                "a command left processes behind that solocron cannot end or see"
+            ),
+            Said::Gone => self.end = Some(End::Kept),
+            Said::Cleared => self.end = Some(End::Cleared),
+            // Said once, before all else.
+            Said::Here(_) | Said::NoKeeper(_) => {}
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.end.is_some()
+    }
+
+    fn failure(&self, plan: &Plan) -> Option<NotStarted> {
+        let not_forked = self.not_forked.map(NotStarted::resources);
+        not_forked.or_else(|| self.stumble.map(|stumble| NotStarted::stumbled(stumble, plan)))
+    }
+
+    /// `cause` is what the daemon itself knows to be in force.
+    fn ending(&self, cause: Option<Cause>) -> Ending {
+        match (self.exited, self.end) {
+            (Some((exit, cause)), _) => Ending::Exited(exit, cause),
+            (None, Some(End::Kept)) => Ending::NeverBegan(self.cause),
+            (None, _) => Ending::KeeperLost(self.cause.or(cause)),
+        }
+    }
+}
