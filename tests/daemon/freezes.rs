@@ -14,7 +14,7 @@ use crate::harness::wire::Wire;
 use crate::storm;
 
 on_every_store! {
-    a_run_of_a_frozen_node_is_ended_when_it_wakes_and_its_slot_stays_abandoned
+    a_run_of_a_frozen_node_is_gone_before_its_slot_is_abandoned
     a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger
     a_replica_that_comes_late_is_told_what_is_done_and_runs_nothing_again
     slots_that_the_only_node_slept_through_are_missed_as_late
@@ -41,11 +41,11 @@ struct Frozen {
     lost: Value,
 }
 
-/// The first run does `work`, all others nothing; its node is frozen until its
-/// slot is abandoned.
-fn frozen(ground: Ground, work: &str) -> Frozen {
+/// The first run does `work`, all others nothing; its node is frozen, then comes
+/// `meanwhile`, and it stays so until its slot is abandoned.
+fn frozen(ground: Ground, work: &str, meanwhile: impl FnOnce(&Site)) -> Frozen {
     let long = format!("{TESTIFY}; {FIRST} && {work}; true");
-    let keys = "lease_ttl = '2s'\nstart_within = '15s'";
+    let keys = "lease_ttl = '4s'\nstart_within = '15s'";
     let site = Site::new(ground, "", &every_second("long", &long, keys));
     let frozen = site.start("frozen").ready();
     let run_id = site.first_run();
@@ -53,6 +53,7 @@ fn frozen(ground: Ground, work: &str) -> Frozen {
     storm::begin([&frozen, &other]);
     let lost = frozen.wait_where("run.started", |record| record["run_id"] == *run_id);
     freeze(&site, &frozen);
+    meanwhile(&site);
     let abandoned = other.wait_where("slot.abandoned", |record| record["slot"] == lost["slot"]);
     assert_eq!(abandoned["run_id"], lost["run_id"]);
     assert_eq!(abandoned["from"], "frozen");
@@ -97,16 +98,18 @@ impl Frozen {
     }
 }
 
-fn a_run_of_a_frozen_node_is_ended_when_it_wakes_and_its_slot_stays_abandoned(ground: Ground) {
-    let frozen = frozen(ground, "sleep 600");
-    assert!(!with_variable(&frozen.run()).is_empty(), "nobody could end the run meanwhile");
+fn a_run_of_a_frozen_node_is_gone_before_its_slot_is_abandoned(ground: Ground) {
+    let frozen = frozen(ground, "trap '' TERM && sleep 600", |_| {});
+    assert_eq!(with_variable(&frozen.run()), [0; 0], "its keeper ends it, whoever is frozen");
     frozen.wake_and_judge();
 }
 
 fn a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger(ground: Ground) {
-    let frozen = frozen(ground, "{ while [ ! -e go ]; do sleep 0.1; done; echo done > ended; }");
-    std::fs::write(frozen.site.folder().join("go"), "").expect("it can be written");
-    until("the run has ended by itself", || frozen.site.lines("ended") == ["done"]);
+    let work = "{ while [ ! -e go ]; do sleep 0.1; done; echo done > ended; }";
+    let frozen = frozen(ground, work, |site| {
+        std::fs::write(site.folder().join("go"), "").expect("it can be written");
+        until("the run has ended by itself", || site.lines("ended") == ["done"]);
+    });
     frozen.wake_and_judge();
 }
 
