@@ -16,7 +16,7 @@ use nix::errno::Errno;
 
 use super::account::{self, Account};
 use super::alarm::Alarm;
-use super::decide::{Cause, Decider, Exit, Leader, Limits, Seen, Step};
+use super::decide::{Decider, Leader, Limits, Seen, Step};
 use super::failure::NotStarted;
 use super::limits::open_files_of_jobs;
 use super::link::{Keeper, Link, News};
@@ -25,6 +25,7 @@ use super::orphanage;
 use super::plan::Plan;
 use super::pump::{self, OutputSink, Pump};
 use super::recipe::Brief;
+use super::story::{End, Ending, Story};
 use super::task::{Identity, Task};
 use super::vigil::{Judgement, Vigil};
 use super::warden::{ANSWERS_WITHIN, Warden, entrust};
@@ -37,16 +38,8 @@ const LOOK_AT_WARDEN: Duration = Duration::from_millis(50);
 /// How often a keeper is asked for: once more after a warden that died or was stopped.
 const TRIES: usize = 2;
 
-/// How a run came to its end.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Ending {
-    /// Nothing was started.
-    NeverBegan(Option<Cause>),
-    /// The leader ended so, when this was in force.
-    Exited(Exit, Option<Cause>),
-    /// The keeper was killed before it knew, when this was in force.
-    KeeperLost(Option<Cause>),
-}
+/// How often a warden that is not stopped may let [`ANSWERS_WITHIN`] pass.
+const PATIENT_ROUNDS: usize = 5;
 
 /// What is known of a run when it is over.
 pub(super) struct Life {
@@ -149,25 +142,23 @@ impl Run<'_> {
             let entrusted = entrust(far_end, self.limits.grace_on_loss);
             let Some(warden) = self.unless_over(entrusted).await else { return Ok(None) };
             let warden = warden.map_err(io)?;
-            let first = tokio::time::timeout(ANSWERS_WITHIN, link.next());
-            match self.unless_over(first).await {
+            match self.unless_over(first_word(&link, &warden)).await {
                 None => return Ok(None),
-                Some(Ok(News::Said(Said::Here(pid), handle))) => {
+                Some(Some(News::Said(Said::Here(pid), handle))) => {
                     let keeper = Keeper::new(pid, handle).map_err(io)?;
                     return Ok(Some(Kept { link, keeper, warden }));
                 }
-                Some(Ok(News::Said(Said::NoKeeper(errno), _))) => {
+                Some(Some(News::Said(Said::NoKeeper(errno), _))) => {
                     return Err(NotStarted::resources(errno));
                 }
                 // The keeper was killed before it could say a word.
-                Some(Ok(News::Said(..))) => {}
+                Some(Some(News::Said(..))) => {}
                 // A living warden that has no room for our socket closes it.
-                Some(Ok(News::Closed)) if !has_died(&warden).await => {
+                Some(Some(News::Closed)) if !has_died(&warden).await => {
                     return Err(NotStarted::resources(Errno::EMFILE));
                 }
-                Some(Ok(News::Closed)) => {}
-                // It is stopped, or as good as.
-                Some(Err(_)) => warden.kill(),
+                Some(Some(News::Closed)) => {}
+                Some(None) => warden.kill(),
             }
         }
         Err(NotStarted::Unkept)
@@ -306,6 +297,19 @@ async fn account(task: &Task) -> Result<Account, NotStarted> {
     account.await.unwrap_or_else(|_| Err(NotStarted::resources(Errno::ENOMEM)))
 }
 
+/// What comes first from a new keeper; nothing from a warden that is stopped, or as good
+/// as. (A machine at its limit may keep both for a while.)
+async fn first_word(link: &Link, warden: &Warden) -> Option<News> {
+    for _ in 0..PATIENT_ROUNDS {
+        match tokio::time::timeout(ANSWERS_WITHIN, link.next()).await {
+            Ok(news) => return Some(news),
+            Err(_) if warden.is_stopped() => return None,
+            Err(_) => {}
+        }
+    }
+    None
+}
+
 /// Whether the warden is dead. One that is dying has closed its sockets a moment before.
 async fn has_died(warden: &Warden) -> bool {
     for _ in 0..20 {
@@ -315,84 +319,4 @@ async fn has_died(warden: &Warden) -> bool {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     false
-}
-
-/// What has been said of a run so far.
-#[derive(Debug, Default)]
-struct Story {
-    forked: Option<(u32, BootInstant)>,
-    is_loaded: bool,
-    stumble: Option<super::word::Stumble>,
-    not_forked: Option<Errno>,
-    cause: Option<Cause>,
-    exited: Option<(Exit, Option<Cause>)>,
-    end: Option<End>,
-}
-
-/// Who said that nothing is left.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The keeper.
-    Kept,
-    /// The warden.
-    Cleared,
-    /// Nobody: both are dead.
-    Abandoned,
-}
-
-impl Story {
-    fn take(&mut self, news: News, decider: &mut Decider, vigil: &mut Vigil, task: &Task) {
-        let said = match news {
-            News::Said(said, _) => said,
-            News::Closed => return self.end = Some(End::Abandoned),
-        };
-        match said {
-            Said::Forked(pid, at) => {
-                self.forked = Some((pid.as_raw().unsigned_abs(), at));
-                decider.started(at, task.timeout);
-            }
-            Said::Loaded => self.is_loaded = true,
-            Said::Stumbled(stumble) => self.stumble = Some(stumble),
-            Said::Heard(heard) => {
-                self.cause = heard.cause;
-                vigil.heard(BootInstant::now(), heard);
-            }
-            Said::Ended(exit, cause) => self.exited = Some((exit, cause)),
-            Said::NotForked(errno) => {
-                self.not_forked = Some(errno);
-                self.end = Some(End::Kept);
-            }
-            Said::Hangs => tracing::warn!(
-                leader = self.forked.map(|(pid, _)| pid),
-                "a killed command does not go: it hangs in the kernel, or has rights that \
-                 solocron lacks"
-            ),
-            Said::LeftAlone => tracing::warn!(
-                leader = self.forked.map(|(pid, _)| pid),
-                "a command left processes behind that solocron cannot end or see"
-            ),
-            Said::Gone => self.end = Some(End::Kept),
-            Said::Cleared => self.end = Some(End::Cleared),
-            // Said once, before all else.
-            Said::Here(_) | Said::NoKeeper(_) => {}
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.end.is_some()
-    }
-
-    fn failure(&self, plan: &Plan) -> Option<NotStarted> {
-        let not_forked = self.not_forked.map(NotStarted::resources);
-        not_forked.or_else(|| self.stumble.map(|stumble| NotStarted::stumbled(stumble, plan)))
-    }
-
-    /// `cause` is what the daemon itself knows to be in force.
-    fn ending(&self, cause: Option<Cause>) -> Ending {
-        match (self.exited, self.end) {
-            (Some((exit, cause)), _) => Ending::Exited(exit, cause),
-            (None, Some(End::Kept)) => Ending::NeverBegan(self.cause),
-            (None, _) => Ending::KeeperLost(self.cause.or(cause)),
-        }
-    }
 }

@@ -58,6 +58,7 @@ mod plan;
 mod pump;
 mod reap;
 mod recipe;
+mod story;
 mod tail;
 mod task;
 mod vigil;
@@ -80,7 +81,8 @@ pub use self::warden::serve_if_warden;
 
 use self::decide::{Cause, Exit, Verdict};
 use self::failure::NotStarted;
-use self::life::{Ending, Life};
+use self::life::Life;
+use self::story::Ending;
 use crate::clock::BootInstant;
 use crate::outcome::Outcome;
 

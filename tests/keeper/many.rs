@@ -13,12 +13,12 @@ const JOBS: usize = 500;
 fn five_hundred_jobs_at_once_with_few_descriptors_fail_one_by_one_and_the_daemon_lives() {
     let job = |number| {
         format!(
-            "[jobs.many-{number}]\nschedule = '*/20 * * * * *'\nshell = 'sleep 3'\n\
+            "[jobs.many-{number}]\nschedule = '*/10 * * * * *'\nshell = 'sleep 3'\n\
              start_within = '15s'\n"
         )
     };
     let jobs: String = (0..JOBS).map(job).collect();
-    let site = Site::new(Ground::Sqlite, "", &jobs);
+    let site = Site::new(Ground::Sqlite, "drain_timeout = '1s'", &jobs);
     let mut node = site
         .start_with("narrow", |command| {
             // SAFETY: between fork and exec there is but one system call.

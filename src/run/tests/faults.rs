@@ -61,12 +61,13 @@ async fn a_run_whose_keeper_is_killed_has_failed_by_that_and_nothing_is_left_of_
 async fn a_cause_that_was_in_force_when_the_keeper_was_killed_names_the_outcome() {
     let stop = |stop| move |desk: &Desk| assert_eq!(desk.stop.send_replace(Some(stop)), None);
     let lost = |desk: &Desk| assert_ne!(desk.trust.send_replace(Trust::Lost), Trust::Lost);
-    let orders: [(&dyn Fn(&Desk), Outcome); 3] = [
-        (&stop(Stop::Cancel), Outcome::Cancelled),
-        (&stop(Stop::Drain), Outcome::HandedOver),
+    let [cancel, drain] = [stop(Stop::Cancel), stop(Stop::Drain)];
+    type Order<'a> = &'a dyn Fn(&Desk);
+    for (order, outcome) in [
+        (&cancel as Order<'_>, Outcome::Cancelled),
+        (&drain, Outcome::HandedOver),
         (&lost, Outcome::LeaseLost),
-    ];
-    for (order, outcome) in orders {
+    ] {
         // Stopped, so that it takes no notice: the daemon kills it for that.
         let Scene { live, mark, keeper, .. } = scene(FAR).await;
         strike(keeper, Signal::SIGSTOP);

@@ -9,6 +9,7 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::socket::{setsockopt, sockopt};
 use nix::sys::time::TimeVal;
@@ -145,7 +146,7 @@ fn hire() -> io::Result<Hired> {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let warden = orphanage::among_kin(|kin| {
-        let child = program.spawn()?;
+        let child = program.spawn().map_err(explain)?;
         let known = kin.add(Pid::from_raw(child.id().cast_signed()));
         io::Result::Ok(Warden { known, child: Mutex::new(child) })
     })?;
@@ -153,4 +154,15 @@ fn hire() -> io::Result<Hired> {
     drop(program);
     tracing::debug!(pid = warden.known.pid().as_raw(), "the warden was started");
     Ok(Hired { warden: Arc::new(warden), orders })
+}
+
+/// A shortage is told as such; anything else says nothing without what was tried.
+fn explain(error: io::Error) -> io::Error {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::ENOENT | Errno::EACCES | Errno::EPERM) => io::Error::other(format!(
+            "solocron cannot start itself once more, as the warden of its jobs, by \
+             /proc/self/exe: {error}"
+        )),
+        _ => error,
+    }
 }
