@@ -212,7 +212,10 @@ impl Run<'_> {
                 match vigil.judge(now, || keeper.is_stopped()) {
                     Judgement::Wait(wake) => wake,
                     Judgement::Kill => {
-                        tracing::warn!("a keeper does not answer, and is killed with its command");
+                        tracing::warn!(
+                            leader = story.forked.map(|(pid, _)| pid),
+                            "the keeper of a command does not answer: both are killed"
+                        );
                         keeper.kill();
                         keeper_dead = true;
                         Some(now + LOOK_AT_WARDEN)

@@ -8,11 +8,20 @@ use crate::harness::until;
 use crate::scene::Scene;
 use crate::scene::Who::{self, Daemon, Job, Keeper, Warden};
 
-/// The lease is 2 s long and its grace 0.5 s, `kill_grace` is 1 s and `drain_timeout`
-/// 0.2 s; what is on top is for a machine that has other work as well.
-const AT_ONCE: Duration = Duration::from_millis(1_500);
-const WITH_THE_GRACE: Duration = Duration::from_secs(3);
-const WITH_THE_LEASE: Duration = Duration::from_secs(4);
+/// What the job's keys are, and within what nothing of it must be left. The rest of
+/// the time is for a machine that has other work as well; in each, what would end the
+/// tree otherwise comes much later.
+struct Bound {
+    keys: &'static str,
+    within: Duration,
+}
+
+const AT_ONCE: Bound =
+    Bound { keys: "lease_ttl = '120s'\nkill_grace = '20s'", within: Duration::from_secs(5) };
+const WITH_THE_GRACE: Bound =
+    Bound { keys: "lease_ttl = '120s'\nkill_grace = '1s'", within: Duration::from_secs(6) };
+const WITH_THE_LEASE: Bound =
+    Bound { keys: "lease_ttl = '2s'\nkill_grace = '20s'", within: Duration::from_secs(5) };
 
 /// Makes a test of each line: who is struck by what, in this order, and within what
 /// nothing of the job is left.
@@ -58,8 +67,8 @@ nothing_is_left_when! {
     the_warden_is_stopped_and_the_daemon_killed: [Warden STOP] [Daemon KILL] WITH_THE_GRACE;
 }
 
-fn nothing_is_left(strokes: &[(Who, Signal)], within: Duration) {
-    let scene = Scene::set();
+fn nothing_is_left(strokes: &[(Who, Signal)], Bound { keys, within }: Bound) {
+    let scene = Scene::set(keys);
     for &(who, signal) in strokes {
         scene.strike(who, signal);
     }
@@ -93,7 +102,7 @@ fn nothing_is_left(strokes: &[(Who, Signal)], within: Duration) {
 
 #[test]
 fn a_keeper_and_a_warden_that_are_asked_to_end_do_their_work_first() {
-    let scene = Scene::set();
+    let scene = Scene::set(WITH_THE_GRACE.keys);
     for signal in [TERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1] {
         for who in [Keeper, Warden] {
             scene.strike(who, signal);
@@ -111,7 +120,7 @@ fn a_keeper_and_a_warden_that_are_asked_to_end_do_their_work_first() {
 
 #[test]
 fn a_run_outlives_its_warden_and_the_next_ones_get_another() {
-    let scene = Scene::set();
+    let scene = Scene::set(WITH_THE_GRACE.keys);
     scene.strike(Warden, KILL);
     scene.wait_until_gone(Warden);
     scene.wait_for_another_run();
@@ -126,7 +135,7 @@ fn a_run_outlives_its_warden_and_the_next_ones_get_another() {
 
 #[test]
 fn a_warden_that_is_stopped_is_replaced_when_it_is_needed() {
-    let scene = Scene::set();
+    let scene = Scene::set(WITH_THE_GRACE.keys);
     scene.strike(Warden, STOP);
     scene.strike(Job, KILL);
     scene.wait_until_the_tree_is_gone();

@@ -40,7 +40,8 @@ pub(crate) struct Scene {
 const PROCESSES: usize = 3;
 
 impl Scene {
-    pub(crate) fn set() -> Self {
+    /// Sets it, with `keys` as further lines of the job.
+    pub(crate) fn set(keys: &str) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         // A time to sleep that nobody else sleeps.
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -50,8 +51,6 @@ impl Scene {
                 setsid sh -c 'trap \"\" TERM; sleep {mark} & exit' & \
                 echo $$ > job; exec sleep {mark}; }}"
         );
-        // The mark is in the text of the shells too, until they have become a sleep.
-        let keys = "lease_ttl = '2s'\nkill_grace = '1s'";
         let site = Site::new(
             Ground::Sqlite,
             "drain_timeout = '200ms'",
