@@ -46,7 +46,7 @@ fn identity() -> Identity {
         cluster: ClusterName::new("bench").unwrap(),
         node: NodeName::new("bench").unwrap(),
         slot: "bench@2026-11-22T03:00:00Z".parse().unwrap(),
-        run_id: Token::new().run_id(),
+        run_id: Token::new().run_id(1),
         attempt: 1,
         fence: Fence::new(1),
     }

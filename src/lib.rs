@@ -9,6 +9,7 @@
 //! `ARCHITECTURE.md` draws it, and says which lines must not be crossed.
 
 pub mod name;
+pub mod word;
 
 pub mod clock;
 pub mod node;
@@ -32,6 +33,8 @@ pub mod run;
 pub mod outcome;
 
 pub mod ledger;
+
+pub mod control;
 
 pub mod store;
 

@@ -54,7 +54,7 @@ pub struct Heartbeat {
 }
 
 /// What a heartbeat brought back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HeartbeatReply {
     /// The store's clock.
     pub now: ClusterTime,
@@ -62,4 +62,6 @@ pub struct HeartbeatReply {
     /// start's. Right after a start that is the start before; later it is a
     /// second node of the same name, alive at the same time.
     pub replaced: Option<BootId>,
+    /// The other nodes that live and go by another job table, with its digest.
+    pub differing: Vec<(NodeName, String)>,
 }

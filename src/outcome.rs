@@ -1,51 +1,6 @@
 //! How a run ended, and how a slot ended.
 
-use std::fmt;
-use std::str::FromStr;
-
-/// A text that is none of the words of this module.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an outcome")]
-pub struct InvalidOutcome(pub String);
-
-macro_rules! words {
-    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $word:literal,)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $type {
-            $($(#[$variant_doc])* $variant,)+
-        }
-
-        impl $type {
-            /// Every one, in the order of the manual.
-            pub const ALL: &[Self] = &[$(Self::$variant,)+];
-
-            /// The word that logs, ledger and scripts use.
-            pub const fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$variant => $word,)+
-                }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.pad(self.as_str())
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = InvalidOutcome;
-
-            fn from_str(text: &str) -> Result<Self, InvalidOutcome> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(InvalidOutcome(text.to_owned())),
-                }
-            }
-        }
-    };
-}
+use crate::word::words;
 
 words! {
     /// How a run ended, or how a slot that never finished did.
@@ -79,6 +34,37 @@ words! {
         /// The node was up but came to it after the start window had closed:
         /// it was suspended, overloaded, or a clock jumped.
         Late = "late",
+        /// Every node that might have run it had `max_running` runs.
+        Full = "full",
+        /// An earlier slot of the job was not settled, and `overlap` forbids two; or a
+        /// newer one took its place in the queue.
+        Overlap = "overlap",
+        /// The job was paused.
+        Paused = "paused",
+    }
+}
+
+words! {
+    /// Why a slot that is not settled is held by nobody.
+    Ready {
+        /// A draining node gave it to the others.
+        HandedOver = "handed_over",
+        /// Somebody asked for it.
+        Triggered = "triggered",
+        /// It waits until another slot of its job is settled.
+        Waiting = "waiting",
+        /// It was missed, and the job's `catch_up` wants it run.
+        CatchUp = "catch_up",
+    }
+}
+
+words! {
+    /// Why a run is to be cancelled.
+    CancelCause {
+        /// Somebody asked for it.
+        Asked = "asked",
+        /// A newer slot of the job takes its place, by `overlap = "replace"`.
+        Replaced = "replaced",
     }
 }
 
@@ -97,6 +83,12 @@ words! {
         StoreDown = "store_down",
         /// The node is draining.
         Draining = "draining",
+        /// The node had `max_running` runs all through the start window.
+        Full = "full",
+        /// Another slot of the job is not settled; the record names it.
+        Overlap = "overlap",
+        /// The job is paused.
+        Paused = "paused",
     }
 }
 
@@ -108,6 +100,12 @@ mod tests {
     fn every_word_reads_back_as_itself() {
         for &outcome in Outcome::ALL {
             assert_eq!(outcome.as_str().parse(), Ok(outcome));
+        }
+        for &ready in Ready::ALL {
+            assert_eq!(ready.as_str().parse(), Ok(ready));
+        }
+        for &cause in CancelCause::ALL {
+            assert_eq!(cause.as_str().parse(), Ok(cause));
         }
         for &reason in MissedReason::ALL {
             assert_eq!(reason.as_str().parse(), Ok(reason));

@@ -38,6 +38,13 @@ pub fn ready(status: &str) {
     manager().tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// The job table is being loaded anew; [`ready`] says that it is over.
+pub fn reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        manager().tell(&[NotifyState::Reloading, now]);
+    }
+}
+
 /// The node is draining, or about to stop.
 pub fn stopping(status: &str) {
     manager().tell(&[NotifyState::Stopping, NotifyState::Status(status)]);

@@ -1,13 +1,17 @@
-//! A slot: one nominal due instant of a job, computed from its schedule alone.
+//! A slot: one nominal due instant of a job, computed from its schedule alone, or
+//! one that somebody asked for.
 //!
 //! Invariant: a slot never depends on when anybody looked. Two nodes with the
 //! same schedule name the same slots, so a slot's text is a key that they
-//! share without talking: `backup@2026-11-22T03:00:00Z`.
+//! share without talking: `backup@2026-11-22T03:00:00Z`. One that was triggered
+//! is named by its trigger too, which whoever asked made:
+//! `backup@2026-11-22T03:00:07Z#0193f7a1-7b1c-7000-8000-0123456789ab`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use jiff::Timestamp;
+use uuid::{NoContext, Uuid};
 
 use crate::clock::ClusterTime;
 use crate::name::{InvalidName, JobName};
@@ -68,19 +72,76 @@ impl FromStr for SlotTime {
     }
 }
 
-/// One nominal due instant of a job.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Slot {
-    /// The job that is due.
-    pub job: JobName,
-    /// When it is due.
-    pub at: SlotTime,
+/// Names one wish to run a job now: a UUIDv7 whose time is that of the wish.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TriggerId(Uuid);
+
+impl TriggerId {
+    /// A new one for a wish made at `now`.
+    pub fn new(now: ClusterTime) -> Self {
+        let micros = u64::try_from(now.unix_micros()).unwrap_or(0);
+        let nanos = u32::try_from(micros % 1_000_000).unwrap_or(0) * 1000;
+        Self(Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, micros / 1_000_000, nanos)))
+    }
+
+    /// The second of the wish: the instant of its slot.
+    pub fn instant(self) -> SlotTime {
+        let (seconds, _) = self.0.get_timestamp().map_or((0, 0), |at| at.to_unix());
+        SlotTime::from_unix_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+
+    /// The id as a UUID.
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
 }
 
-/// `backup@2026-11-22T03:00:00Z`
+impl fmt::Display for TriggerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for TriggerId {
+    type Err = InvalidSlot;
+
+    /// Reads a UUIDv7: any other has no time.
+    fn from_str(text: &str) -> Result<Self, InvalidSlot> {
+        match text.parse::<Uuid>() {
+            Ok(id) if id.get_version_num() == 7 => Ok(Self(id)),
+            _ => Err(InvalidSlot::Trigger(text.to_owned())),
+        }
+    }
+}
+
+/// One instant at which a job is to run.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Slot {
+    /// The job.
+    pub job: JobName,
+    /// The nominal instant.
+    pub at: SlotTime,
+    /// The wish that it answers; none when it comes from the schedule.
+    pub trigger: Option<TriggerId>,
+}
+
+impl Slot {
+    /// The slot of `job`'s schedule at `at`.
+    pub fn scheduled(job: JobName, at: SlotTime) -> Self {
+        Self { job, at, trigger: None }
+    }
+
+    /// The slot that answers `trigger`.
+    pub fn triggered(job: JobName, trigger: TriggerId) -> Self {
+        Self { job, at: trigger.instant(), trigger: Some(trigger) }
+    }
+}
+
+/// `backup@2026-11-22T03:00:00Z`, and `#ID` behind it for a triggered one.
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}", self.job, self.at)
+        write!(f, "{}@{}", self.job, self.at)?;
+        self.trigger.map_or(Ok(()), |trigger| write!(f, "#{trigger}"))
     }
 }
 
@@ -90,6 +151,9 @@ pub enum InvalidSlot {
     /// The part behind the `@` is not a whole second in RFC 3339.
     #[error("{0:?} is not an instant such as 2026-11-22T03:00:00Z")]
     Time(String),
+    /// The part behind the `#` is not the id of a trigger, or not of that instant.
+    #[error("{0:?} is not the id of a trigger (a UUIDv7) of that instant")]
+    Trigger(String),
     /// There is no `@`.
     #[error("{0:?} is not a slot such as backup@2026-11-22T03:00:00Z")]
     NoInstant(String),
@@ -104,7 +168,15 @@ impl FromStr for Slot {
     fn from_str(text: &str) -> Result<Self, InvalidSlot> {
         let (job, at) =
             text.split_once('@').ok_or_else(|| InvalidSlot::NoInstant(text.to_owned()))?;
-        Ok(Self { job: job.parse()?, at: at.parse()? })
+        let job = job.parse()?;
+        let Some((at, trigger)) = at.split_once('#') else {
+            return Ok(Self::scheduled(job, at.parse()?));
+        };
+        let slot = Self::triggered(job, trigger.parse()?);
+        match at.parse::<SlotTime>()? == slot.at {
+            true => Ok(slot),
+            false => Err(InvalidSlot::Trigger(trigger.to_owned())),
+        }
     }
 }
 
@@ -121,10 +193,31 @@ mod tests {
     }
 
     #[test]
+    fn a_triggered_slot_has_the_instant_of_its_trigger_and_is_another_than_the_scheduled_one() {
+        let now = ClusterTime::from_unix_micros(1_795_316_400_987_654);
+        let (one, other) = (TriggerId::new(now), TriggerId::new(now));
+        assert_ne!(one, other);
+        let job = JobName::new("backup").unwrap();
+        let slot = Slot::triggered(job.clone(), one);
+        assert_eq!(slot.at.unix_seconds(), 1_795_316_400);
+        assert_eq!(slot.to_string(), format!("backup@2026-11-22T03:00:00Z#{one}"));
+        assert_eq!(slot.to_string().parse(), Ok(slot.clone()));
+        assert_ne!(slot, Slot::scheduled(job, slot.at));
+    }
+
+    #[test]
     fn what_is_not_a_slot_is_refused() {
-        for bad in
-            ["backup", "@2026-11-22T03:00:00Z", "b@", "b@2026-11-22", "b@2026-11-22T03:00:00.5Z"]
-        {
+        let trigger = TriggerId::new(ClusterTime::from_unix_micros(0));
+        for bad in [
+            "backup",
+            "@2026-11-22T03:00:00Z",
+            "b@",
+            "b@2026-11-22",
+            "b@2026-11-22T03:00:00.5Z",
+            "b@2026-11-22T03:00:00Z#",
+            "b@2026-11-22T03:00:00Z#f47ac10b-58cc-4372-a567-0e02b2c3d479",
+            &format!("b@2026-11-22T03:00:00Z#{trigger}"),
+        ] {
             assert!(bad.parse::<Slot>().is_err(), "{bad}");
         }
     }

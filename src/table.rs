@@ -13,7 +13,7 @@ use std::time::Duration;
 use crate::clock::ClusterTime;
 use crate::lease::grace_on_loss;
 use crate::name::{JobName, NodeName};
-use crate::policy::{Policies, jitter};
+use crate::policy::{OnCrash, Policies, jitter};
 use crate::schedule::{ScheduleSet, Zone};
 use crate::slot::SlotTime;
 
@@ -97,6 +97,19 @@ impl Job {
     /// its [`window`](Self::window).
     pub fn closes(&self, slot: SlotTime) -> ClusterTime {
         self.due(slot) + self.window(slot)
+    }
+
+    /// How long after a slot its start window closes at the latest.
+    pub fn reach(&self) -> Duration {
+        self.start_within.unwrap_or(LONGEST_IMPLIED_WINDOW) + self.policies.jitter
+    }
+
+    /// How often a slot may be taken over from a node that was lost.
+    pub fn takeovers(&self) -> u32 {
+        match self.policies.on_crash {
+            OnCrash::Takeover => self.policies.max_takeovers,
+            OnCrash::Skip => 0,
+        }
     }
 
     /// How long after `slot` the next one comes; none when it is the last.
@@ -232,7 +245,7 @@ impl<'a> IntoIterator for &'a JobTable {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::config::{Environment, Overrides, load_text};
 
@@ -267,7 +280,7 @@ mod tests {
     }
 
     /// The only job of a table, with these keys beside what it runs.
-    pub(super) fn job(keys: &str) -> Arc<Job> {
+    pub(crate) fn job(keys: &str) -> Arc<Job> {
         table(&format!("[jobs.a]\nshell = 'x'\n{keys}")).iter().next().unwrap().clone()
     }
 

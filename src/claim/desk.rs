@@ -10,13 +10,15 @@
 //! - Nothing is asked twice at a time for the same slot.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::claim::Token;
+use crate::claim::{Token, Tokens};
 use crate::clock::{BootInstant, ClusterTime};
 use crate::name::JobName;
 use crate::outcome::SkippedReason;
 use crate::slot::{Slot, SlotTime};
+use crate::table::Job;
 
 /// How soon a claim without an answer is tried again, at first; doubled each time.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
@@ -28,13 +30,18 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 pub enum Cause {
     /// The slot is due.
     Due,
-    /// The slot was handed over, and windows do not bind it.
-    HandedOver,
+    /// The slot is open and nobody holds it; windows do not bind it.
+    Ready,
+    /// The slot's holder, under this token, was lost; windows do not bind it.
+    TakeOver(Token),
 }
 
 /// A claim that has no verdict yet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Pending {
+    /// The job, as it was in the table when the slot was due: a table that is loaded
+    /// meanwhile does not change what is under way.
+    pub job: Arc<Job>,
     /// The owner token of all its attempts.
     pub token: Token,
     /// Why it is made.
@@ -66,16 +73,19 @@ impl Desk {
     pub fn put(
         &mut self,
         slot: Slot,
+        job: Arc<Job>,
         cause: Cause,
         start_by: ClusterTime,
         now: BootInstant,
+        tokens: &mut Tokens,
     ) -> bool {
         use std::collections::btree_map::Entry;
         match self.pending.entry(slot) {
             Entry::Occupied(_) => false,
             Entry::Vacant(place) => {
                 place.insert(Pending {
-                    token: Token::new(),
+                    job,
+                    token: tokens.draw(),
                     cause,
                     start_by,
                     maybe_applied: false,
@@ -98,10 +108,17 @@ impl Desk {
         self.pending.is_empty()
     }
 
-    /// Whether a claim of a slot of `job` before `at` is pending.
+    /// Whether a claim of a slot of `job` that was due before `at` is pending.
     pub fn pending_before(&self, job: &JobName, at: SlotTime) -> bool {
-        let first = Slot { job: job.clone(), at: SlotTime::from_unix_seconds(i64::MIN) };
-        self.pending.range(first..Slot { job: job.clone(), at }).next().is_some()
+        let first = Slot::scheduled(job.clone(), SlotTime::from_unix_seconds(i64::MIN));
+        self.pending
+            .range(first..Slot::scheduled(job.clone(), at))
+            .any(|(_, pending)| pending.cause == Cause::Due)
+    }
+
+    /// How many claims are in flight.
+    pub fn in_flight(&self) -> usize {
+        self.pending.values().filter(|pending| pending.state == State::InFlight).count()
     }
 
     /// When the next attempt is due.
@@ -115,17 +132,27 @@ impl Desk {
             .min()
     }
 
-    /// Takes the claims to make at `now`; they are in flight until
-    /// [`resolved`](Self::resolved) or [`unanswered`](Self::unanswered).
-    pub fn take_due(&mut self, now: BootInstant) -> Vec<(Slot, Pending)> {
-        let mut due = Vec::new();
-        for (slot, pending) in &mut self.pending {
-            if matches!(pending.state, State::Waiting(until) if until <= now) {
-                pending.state = State::InFlight;
-                due.push((slot.clone(), pending.clone()));
+    /// Takes the claims to make at `now`, at most `room` of them, those that wait
+    /// longest first; they are in flight until [`resolved`](Self::resolved) or
+    /// [`unanswered`](Self::unanswered). Those without room are noted as
+    /// [full](SkippedReason::Full).
+    pub fn take_due(&mut self, now: BootInstant, room: usize) -> Vec<(Slot, Pending)> {
+        let is_due =
+            |pending: &Pending| matches!(pending.state, State::Waiting(until) if until <= now);
+        let mut due: Vec<_> =
+            self.pending.iter_mut().filter(|(_, pending)| is_due(pending)).collect();
+        if due.len() > room {
+            due.sort_by_key(|(slot, _)| slot.at);
+            for (_, pending) in due.drain(room..) {
+                pending.last = SkippedReason::Full;
             }
         }
-        due
+        due.into_iter()
+            .map(|(slot, pending)| {
+                pending.state = State::InFlight;
+                (slot.clone(), pending.clone())
+            })
+            .collect()
     }
 
     /// Takes the claim off the desk: it has its verdict.
@@ -208,6 +235,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn a_job() -> Arc<Job> {
+        crate::table::tests::job("schedule = '@daily'")
+    }
+
     fn window(slot: &Slot) -> ClusterTime {
         slot.at.cluster_time() + Duration::from_secs(1)
     }
@@ -216,12 +247,19 @@ mod tests {
     fn a_claim_without_an_answer_is_repeated_with_the_same_token() {
         let mut desk = Desk::default();
         let slot = slot("a@2026-11-22T03:00:00Z");
-        assert!(desk.put(slot.clone(), Cause::Due, window(&slot), at(0)));
-        let first = desk.take_due(at(0));
-        assert_eq!(desk.take_due(at(10_000)), [], "one attempt at a time");
+        assert!(desk.put(
+            slot.clone(),
+            a_job(),
+            Cause::Due,
+            window(&slot),
+            at(0),
+            &mut Tokens::Random
+        ));
+        let first = desk.take_due(at(0), 100);
+        assert!(desk.take_due(at(10_000), 100).is_empty(), "one attempt at a time");
         desk.unanswered(&slot, SkippedReason::StoreDown, true, at(100));
         assert_eq!(desk.next_attempt(), Some(at(150)));
-        let second = desk.take_due(at(150));
+        let second = desk.take_due(at(150), 100);
         assert_eq!(first[0].1.token, second[0].1.token);
         assert!(second[0].1.maybe_applied);
     }
@@ -230,18 +268,32 @@ mod tests {
     fn a_slot_has_one_claim_at_a_time() {
         let mut desk = Desk::default();
         let slot = slot("a@2026-11-22T03:00:00Z");
-        assert!(desk.put(slot.clone(), Cause::Due, window(&slot), at(0)));
-        assert!(!desk.put(slot.clone(), Cause::HandedOver, window(&slot), at(0)));
+        assert!(desk.put(
+            slot.clone(),
+            a_job(),
+            Cause::Due,
+            window(&slot),
+            at(0),
+            &mut Tokens::Random
+        ));
+        assert!(!desk.put(
+            slot.clone(),
+            a_job(),
+            Cause::Ready,
+            window(&slot),
+            at(0),
+            &mut Tokens::Random
+        ));
     }
 
     #[test]
     fn a_claim_is_given_up_when_its_window_closed_but_not_while_an_answer_may_come() {
         let mut desk = Desk::default();
         let slot = slot("a@2026-11-22T03:00:00Z");
-        desk.put(slot.clone(), Cause::Due, window(&slot), at(0));
+        desk.put(slot.clone(), a_job(), Cause::Due, window(&slot), at(0), &mut Tokens::Random);
         let late = window(&slot) + Duration::from_millis(1);
-        desk.take_due(at(0));
-        assert_eq!(desk.take_expired(late), []);
+        desk.take_due(at(0), 100);
+        assert!(desk.take_expired(late).is_empty());
         desk.unanswered(&slot, SkippedReason::StoreDown, false, at(1));
         assert_eq!(desk.take_expired(late).len(), 1);
         assert!(desk.is_empty());
@@ -251,9 +303,9 @@ mod tests {
     fn the_wait_between_tries_grows_to_a_second_and_ends_when_the_store_is_back() {
         let mut desk = Desk::default();
         let slot = slot("a@2026-11-22T03:00:00Z");
-        desk.put(slot.clone(), Cause::Due, window(&slot), at(0));
+        desk.put(slot.clone(), a_job(), Cause::Due, window(&slot), at(0), &mut Tokens::Random);
         for _ in 0..40 {
-            desk.take_due(at(1_000_000));
+            desk.take_due(at(1_000_000), 100);
             desk.unanswered(&slot, SkippedReason::StoreDown, false, at(1_000_000));
         }
         assert_eq!(desk.next_attempt(), Some(at(1_001_000)));
@@ -265,10 +317,26 @@ mod tests {
     fn it_knows_which_jobs_have_earlier_claims_pending() {
         let mut desk = Desk::default();
         let slot = slot("b@2026-11-22T03:00:00Z");
-        desk.put(slot.clone(), Cause::Due, window(&slot), at(0));
+        desk.put(slot.clone(), a_job(), Cause::Due, window(&slot), at(0), &mut Tokens::Random);
         let [a, b] = ["a", "b"].map(|name| JobName::new(name).unwrap());
         assert!(!desk.pending_before(&b, slot.at));
         assert!(desk.pending_before(&b, SlotTime::from_unix_seconds(slot.at.unix_seconds() + 1)));
         assert!(!desk.pending_before(&a, SlotTime::from_unix_seconds(i64::MAX)));
+    }
+
+    #[test]
+    fn without_room_the_oldest_slots_go_first_and_the_rest_knows_why_it_waits() {
+        let mut desk = Desk::default();
+        let slots = ["a@2026-11-22T03:00:05Z", "b@2026-11-22T03:00:00Z", "c@2026-11-22T03:00:03Z"];
+        for slot in slots.map(slot) {
+            desk.put(slot.clone(), a_job(), Cause::Due, window(&slot), at(0), &mut Tokens::Random);
+        }
+        let taken = desk.take_due(at(0), 1);
+        assert_eq!(taken.iter().map(|(slot, _)| slot).collect::<Vec<_>>(), [&slot(slots[1])]);
+        assert_eq!(desk.in_flight(), 1);
+        let late = window(&slot(slots[0])) + Duration::from_millis(1);
+        let expired = desk.take_expired(late);
+        assert!(expired.iter().all(|(_, pending)| pending.last == SkippedReason::Full));
+        assert_eq!(expired.len(), 2);
     }
 }

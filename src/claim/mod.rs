@@ -7,9 +7,12 @@
 //! - A claim is idempotent by its token: asking again finds itself the owner,
 //!   so a lost reply is resolved by asking again.
 //! - The start window is checked by the store's clock and binds the first claim
-//!   of a slot only; a slot that was handed over may start at any time.
+//!   of a slot only; a slot that is open already (handed over, triggered, waiting
+//!   for its turn, to be caught up) may start at any time.
 //! - A token that handed its slot over never wins it again, however late a copy
 //!   of its request is applied.
+//! - A lapsed lease is taken over only by a claim that names the token that lost it.
+//! - A pause and the job's `overlap` are decided in the same atomic step.
 
 pub mod desk;
 
@@ -20,15 +23,17 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::ClusterTime;
+use crate::ledger::{Entry, Retention};
 use crate::name::NodeName;
 use crate::node::BootId;
-use crate::outcome::Outcome;
+use crate::outcome::{MissedReason, Outcome};
+use crate::policy::Overlap;
 use crate::slot::Slot;
 use crate::table::ScheduleDigest;
 
-/// The owner token of a claim: the value of the lock key. It is also the run id
-/// of the claim's first run, a UUIDv7.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The owner token of a claim, a UUIDv7: the value of the lock key. The ids of the
+/// runs under it follow from it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Token(Uuid);
 
 impl Token {
@@ -37,15 +42,50 @@ impl Token {
         Self(Uuid::now_v7())
     }
 
-    /// The token as a run id.
-    pub fn run_id(self) -> RunId {
-        RunId(self.0)
+    /// The id of the slot's run number `attempt` (from 1) under this token: the token,
+    /// its last 32 bits counted up by one for each attempt before. So it is a UUIDv7
+    /// of its own, and whoever knows token and attempt knows the run.
+    pub fn run_id(self, attempt: u32) -> RunId {
+        let bits = self.0.as_u128();
+        let low = (bits as u32).wrapping_add(attempt.saturating_sub(1));
+        RunId(Uuid::from_u128(bits >> 32 << 32 | u128::from(low)))
+    }
+
+    /// The token that belongs to a wish to run a job: the same wish, the same token.
+    pub fn of_trigger(trigger: crate::slot::TriggerId) -> Self {
+        Self(trigger.uuid())
     }
 }
 
 impl Default for Token {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+/// Where a node's tokens come from.
+#[derive(Debug, Clone, Default)]
+pub enum Tokens {
+    /// The machine's randomness.
+    #[default]
+    Random,
+    /// A seed: the same tokens each time, for a simulation that can be repeated.
+    Seeded(fastrand::Rng),
+}
+
+impl Tokens {
+    /// The next one.
+    pub fn draw(&mut self) -> Token {
+        match self {
+            Self::Random => Token::new(),
+            Self::Seeded(rng) => {
+                let bytes = rng.u128(..).to_be_bytes();
+                let (head, tail) = bytes.split_at(6);
+                let millis = head.iter().fold(0, |millis, &byte| millis << 8 | u64::from(byte));
+                let tail = tail.try_into().unwrap_or_default();
+                Token(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
+            }
+        }
     }
 }
 
@@ -120,10 +160,22 @@ pub struct Claim {
     pub token: Token,
     /// How long the lock lasts without renewal, whole milliseconds.
     pub ttl: Duration,
+    /// When the slot is due: its nominal instant and the job's jitter. The start window begins here.
+    pub due: ClusterTime,
     /// The end of the start window: a first claim after it is refused.
     pub start_by: ClusterTime,
+    /// What to do while another slot of the job is not settled.
+    pub overlap: Overlap,
+    /// How often a slot of the job may be taken over; zero where `on_crash` is `skip`.
+    pub max_takeovers: u32,
+    /// The token whose lapsed lease this claim takes over; none for any other claim.
+    pub takes_over: Option<Token>,
     /// How long the slot's record outlives this claim; never less than the lease.
     pub keep_record: Duration,
+    /// How long the record of a slot is kept that this claim settles.
+    pub keep_settled: Duration,
+    /// How long and how much of the job's history is kept.
+    pub retention: Retention,
     /// The schedule whose cursor this claim is held against: a slot at or before
     /// the cursor that has no record is settled, and refused.
     pub digest: ScheduleDigest,
@@ -132,6 +184,22 @@ pub struct Claim {
     /// slot of this schedule to have a record may ask for it. A cursor that does
     /// not exist is not created: a claim does not know how long to keep it.
     pub advance: bool,
+}
+
+/// What came of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimed {
+    /// The answer.
+    pub verdict: Verdict,
+    /// What was written into the ledger in the same step, because of this claim: of
+    /// the run that it takes over, of a slot that it settles, or of its own slot.
+    pub entries: Vec<Entry>,
+}
+
+impl From<Verdict> for Claimed {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, entries: Vec::new() }
+    }
 }
 
 /// The answer to a claim.
@@ -143,6 +211,10 @@ pub enum Verdict {
     Held(Holder),
     /// It is settled.
     Done(Settled),
+    /// It waits in the store until that slot of the job is settled.
+    Waits(Slot),
+    /// It may not run, and this claim settled it as missed.
+    Missed(MissedReason),
     /// It may not start.
     Refused(Refusal),
     /// The store did not say. The claim may have been applied, or be applied later.
@@ -156,6 +228,8 @@ pub struct Grant {
     pub fence: Fence,
     /// Counts the slot's runs from 1.
     pub attempt: u32,
+    /// How many runs of the slot have failed so far: what `retry` counts.
+    pub failures: u32,
 }
 
 /// Who holds a slot.
@@ -186,7 +260,8 @@ pub struct Settled {
 pub enum Refusal {
     /// The start window had closed.
     Late,
-    /// The slot lies further ahead than `max_early`.
+    /// The slot lies further ahead than `max_early`, or it was handed over to be
+    /// tried again later.
     Early,
     /// The cursor is past it: it is in the ledger as missed, or ran so long ago
     /// that its record has expired.

@@ -4,6 +4,7 @@
 //! output for its result and writes messages to standard error.
 
 mod check;
+mod control;
 mod history;
 mod listing;
 mod manual;
@@ -43,7 +44,7 @@ the config.
 Exit codes: 0 done, 1 failed, 2 usage, 69 the store cannot be reached, 78 bad config.";
 
 /// Where the job table and the store are: these go with every command.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Config and store")]
 struct Place {
     /// A config file, or a directory of *.toml; may be repeated
@@ -70,6 +71,16 @@ enum Command {
     History(history::History),
     /// Show what became of one slot: who ran it, when, how it ended
     Slot(slot::SlotArguments),
+    /// Run a job now, once, on some node that may run it; prints the trigger's id
+    Trigger(control::Trigger),
+    /// Let none of a job's slots begin until it is resumed; what runs goes on
+    Pause(control::Pause),
+    /// Let a paused job go on
+    Resume(control::Resume),
+    /// End a run, wherever it runs
+    Cancel(control::Cancel),
+    /// Make all nodes load their job tables anew
+    Reload(control::Reload),
     /// Print the JSON Schema of the config, for completion in editors
     Schema,
     /// Print a completion script for a shell
@@ -156,6 +167,11 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Next(next) => next.perform(&place),
         Command::History(history) => history.perform(&place),
         Command::Slot(slot) => slot.perform(&place),
+        Command::Trigger(trigger) => trigger.perform(&place),
+        Command::Pause(pause) => pause.perform(&place),
+        Command::Resume(resume) => resume.perform(&place),
+        Command::Cancel(cancel) => cancel.perform(&place),
+        Command::Reload(reload) => reload.perform(&place),
         Command::Schema => manual::schema(),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man => manual::page(),

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::place::{self, Reach};
 use super::{Failure, Format, JobName, Place, history, listing, moment};
+use crate::ledger::Entry;
 use crate::ledger::record::Record;
 use crate::schedule::Zone;
-use crate::slot::{Slot, SlotTime};
+use crate::slot::{Slot, SlotTime, TriggerId};
 use crate::store::{SlotRecord, SlotState, SlotStory};
 use crate::table::JobTable;
 
@@ -22,13 +23,14 @@ use crate::table::JobTable;
 Examples:
   solocron slot backup 2026-11-22T03:00:00Z
   solocron slot backup@2026-11-22T03:00:00Z      as the log and the history write it
-  solocron slot backup 2026-11-22T04:00          on the clock of the job's zone"
+  solocron slot backup 2026-11-22T04:00          on the clock of the job's zone
+  solocron slot backup 0193f7a1-7b1c-7000-8000-0123456789ab     what a trigger came to"
 )]
 pub(super) struct SlotArguments {
     /// The job, or the whole slot as JOB@TIME
     #[arg(value_name = "JOB")]
     job: String,
-    /// The slot's instant, such as 2026-11-22T03:00:00Z
+    /// The slot's instant, such as 2026-11-22T03:00:00Z, or the id of a trigger
     #[arg(value_name = "TIME")]
     time: Option<String>,
     /// For people, or for scripts (stable, alone on standard output)
@@ -41,7 +43,10 @@ pub(super) struct SlotArguments {
 struct Story {
     job: String,
     slot: String,
-    /// `running`, `lapsed`, `handed_over`, or the outcome that settled it.
+    /// What it was triggered by, if it was.
+    trigger_id: Option<String>,
+    /// `running`, `lapsed`, `handed_over`, `triggered`, `waiting`, `catch_up`, or the
+    /// outcome that settled it.
     state: &'static str,
     node: Option<String>,
     run_id: Option<String>,
@@ -80,13 +85,22 @@ impl SlotArguments {
 
     pub(super) fn perform(self, place: &Place) -> Result<ExitCode, Failure> {
         let (job, time) = self.named()?;
-        // Before anything is asked of the store; the zone is the table's to say.
-        moment::instant(&time, &TimeZone::UTC)?;
+        // As logs and history write a triggered slot: its instant, then its id.
+        let id = time.rsplit('#').next().and_then(|id| id.parse::<TriggerId>().ok());
+        if id.is_none() {
+            // Before anything is asked of the store; the zone is the table's to say.
+            moment::instant(&time, &TimeZone::UTC)?;
+        }
         let (slot, story) = place.with_store(async |Reach { jobs, store, .. }| {
             let utc = Zone::utc();
             let zone = jobs.and_then(|jobs| jobs.get(&job)).map_or(&utc, |job| &job.timezone);
-            let at = moment::instant(&time, zone.time_zone())?;
-            let slot = Slot { job, at: SlotTime::from(at) };
+            let slot = match id {
+                Some(id) => Slot::triggered(job, id),
+                None => {
+                    let at = moment::instant(&time, zone.time_zone())?;
+                    Slot::scheduled(job, SlotTime::from(at))
+                }
+            };
             let story = store.slot(&slot).await?;
             if story.record.is_none() && story.entries.is_empty() {
                 return Err(Failure::Failed(unknown(&slot, jobs)));
@@ -109,6 +123,11 @@ fn unknown(slot: &Slot, jobs: Option<&JobTable>) -> String {
     let Some(job) = jobs.get(&slot.job) else {
         return place::unknown_job(&slot.job, jobs);
     };
+    if slot.trigger.is_some() {
+        return format!(
+            "the store knows nothing of {slot}: nobody triggered it, or its history was pruned"
+        );
+    }
     let before = SlotTime::from_unix_seconds(slot.at.unix_seconds() - 1);
     let Some(next) = job.schedule.next_after(before) else {
         return format!("the store knows nothing of {slot}: the job has no slot then or later");
@@ -131,7 +150,7 @@ fn state(record: &SlotRecord) -> &'static str {
     match record.state {
         SlotState::Running { remaining } if remaining.is_zero() => "lapsed",
         SlotState::Running { .. } => "running",
-        SlotState::HandedOver => "handed_over",
+        SlotState::Ready(why) => why.as_str(),
         SlotState::Settled(outcome) => outcome.as_str(),
     }
 }
@@ -147,12 +166,14 @@ fn json(slot: &Slot, story: &SlotStory) -> Story {
     Story {
         job: slot.job.to_string(),
         slot: slot.at.to_string(),
+        trigger_id: slot.trigger.map(|id| id.to_string()),
         state: record.map(state).or(last.map(|run| run.outcome)).unwrap_or_default(),
         node: record
             .map(|record| record.node.to_string())
             .or_else(|| last.and_then(|run| run.node.clone())),
         run_id: record
-            .map(|record| record.token.to_string())
+            .filter(|record| record.attempt > 0)
+            .map(|record| record.token.run_id(record.attempt).to_string())
             .or_else(|| last.and_then(|run| run.run_id.clone())),
         attempt: record.map(|record| record.attempt).or_else(|| last.and_then(|run| run.attempt)),
         fence: record.map(|record| record.fence.get()).or_else(|| last.and_then(|run| run.fence)),
@@ -176,8 +197,18 @@ fn tell(slot: &Slot, story: &SlotStory) -> std::io::Result<()> {
         (Some(node), "handed_over") => {
             format!("{slot} was handed over by {node} and waits for another node\n")
         }
+        (Some(node), "triggered") => {
+            format!("{slot} was triggered from {node} and waits for a node that may run it\n")
+        }
+        (_, "waiting") => format!("{slot} waits until another slot of its job is settled\n"),
+        (_, "catch_up") => format!("{slot} was not run in time and waits to be caught up\n"),
         (Some(node), "abandoned") => {
-            format!("{slot} was abandoned: {node} was lost while it ran it\n")
+            let why = story.entries.iter().rev().find_map(|entry| match entry {
+                Entry::Run(run) => run.error.clone(),
+                Entry::Missed(_) => None,
+            });
+            let why = why.unwrap_or_else(|| format!("{node} was lost while it ran it"));
+            format!("{slot} was abandoned: {why}\n")
         }
         (_, "missed") => format!("{slot} was missed: nobody ran it\n"),
         (Some(node), outcome) => format!("{slot} {outcome} on {node}\n"),

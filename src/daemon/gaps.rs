@@ -1,21 +1,27 @@
 //! Settles the gaps of jobs: asks the store how far their cursors have come and
-//! which slots after them have a record, and writes the rest down as missed.
+//! which slots after them have a record, writes the rest down as missed, and makes
+//! those ready that are to be caught up.
 //!
 //! The order of the questions keeps the invariant of [`crate::ledger::missed`]:
 //! first the store's time, then the records. A slot whose window had closed at
 //! that time can get no first claim any more, so what has no record then never
-//! will.
+//! will. Cursor, entries and the slots to catch up are written in one step, so each
+//! is missed or caught up once, whoever looks.
 
 use std::sync::Arc;
 
-use crate::clock::{ClusterTime, Offset};
-use crate::daemon::engine::{CURSOR_KEPT, Gap, Identity, Settings, slot_time};
+use crate::clock::{BootInstant, ClusterTime, Offset};
+use crate::control::Pauses;
+use crate::daemon::engine::{CURSOR_KEPT, Identity, Settings, slot_time};
+use crate::ledger::Retention;
 use crate::ledger::missed::{self, Memory};
 use crate::log::events;
+use crate::outcome::MissedReason;
+use crate::policy::catch_up::Backlog;
+use crate::policy::{CatchUpPolicy, Overlap};
 use crate::slot::SlotTime;
 use crate::store::{CursorKey, MissedReport, Result, Store, StoreError};
 use crate::table::Job;
-use crate::ticker::queue::JobIndex;
 
 /// So many jobs are settled together.
 const TOGETHER: usize = 256;
@@ -23,14 +29,18 @@ const TOGETHER: usize = 256;
 /// So many slots are asked for in one call.
 const ASKED: usize = 5_000;
 
-/// A job with its gap.
-pub struct Open {
-    /// Its place in the table.
-    pub index: JobIndex,
-    /// The job.
+/// Some slots of a job may have no record.
+#[derive(Debug, Clone)]
+pub struct Gap {
+    /// The job, as it was in the table.
     pub job: Arc<Job>,
-    /// What may have no record.
-    pub gap: Gap,
+    /// No such slot was due before that, as far as this node knows.
+    pub from: BootInstant,
+    /// When the start window of the last such slot closes, by the cluster's clock.
+    pub until: ClusterTime,
+    /// The job's schedule was not in force up to that slot: nothing was missed there,
+    /// and its cursor only moves on.
+    pub skip_to: Option<SlotTime>,
 }
 
 /// What a node knows when it settles gaps.
@@ -47,12 +57,19 @@ pub struct Settler<'a> {
     pub offset: Offset,
 }
 
+/// One report, and what is known of it besides.
+struct Draft {
+    report: MissedReport,
+    /// Whether it reaches as far as it can.
+    complete: bool,
+}
+
 impl Settler<'_> {
     /// Settles what it can. Returns the jobs that are done, each with the store's
     /// time: every slot whose window had closed by then is accounted for.
-    pub async fn settle(&self, open: &[Open]) -> Vec<(JobIndex, ClusterTime)> {
-        let mut settled = Vec::with_capacity(open.len());
-        for some in open.chunks(TOGETHER) {
+    pub async fn settle(&self, gaps: &[Gap]) -> Vec<(CursorKey, ClusterTime)> {
+        let mut settled = Vec::with_capacity(gaps.len());
+        for some in gaps.chunks(TOGETHER) {
             match self.settle_together(some, &mut settled).await {
                 Ok(()) => {}
                 Err(error @ StoreError::Corrupt(_)) => {
@@ -69,39 +86,126 @@ impl Settler<'_> {
 
     async fn settle_together(
         &self,
-        open: &[Open],
-        settled: &mut Vec<(JobIndex, ClusterTime)>,
+        gaps: &[Gap],
+        settled: &mut Vec<(CursorKey, ClusterTime)>,
     ) -> Result<()> {
         let now = self.store.time().await?;
-        let mut reports = Vec::new();
-        let mut complete = Vec::new();
-        for (open, cursor) in open.iter().zip(self.cursors(open).await?) {
-            let closed = missed::closed_slots(&open.job, cursor, now);
-            let Some(&upto) = closed.last() else {
-                settled.push((open.index, now));
-                continue;
+        let mut drafts = Vec::new();
+        let mut control = None;
+        for (gap, cursor) in gaps.iter().zip(self.cursors(gaps).await?) {
+            let begin = gap.skip_to.map_or(cursor, |skipped| skipped.max(cursor));
+            let closed = match gap.job.enabled {
+                true => missed::closed_slots(&gap.job, begin, now),
+                false => Vec::new(),
             };
-            let recorded = match self.recorded(&open.job, &closed).await {
+            if closed.is_empty() {
+                drafts.push(Draft {
+                    report: self.report(&gap.job, cursor, begin, now),
+                    complete: true,
+                });
+                continue;
+            }
+            let recorded = match self.recorded(&gap.job, &closed).await {
                 Ok(recorded) => recorded,
                 Err(error @ StoreError::Corrupt(_)) => {
-                    tracing::warn!(job = %open.job.name, %error, "its missed slots cannot be settled");
+                    tracing::warn!(job = %gap.job.name, %error, "its missed slots cannot be settled");
                     continue;
                 }
                 Err(error) => return Err(error),
             };
-            let reason = |at: SlotTime| self.memory.reason(at, open.job.window(at), self.offset);
-            complete.push((open.index, closed.len() < missed::STEP));
-            reports.push(MissedReport {
-                cursor: key(&open.job),
-                expected: cursor,
-                upto,
-                closes_at: upto.cluster_time() + open.job.window(upto),
-                ranges: missed::ranges(&closed, &recorded, reason),
-                retention: self.settings.retention,
-            });
+            let pauses = if recorded.iter().all(|&known| known) {
+                Pauses::default()
+            } else {
+                if control.is_none() {
+                    control = Some(self.store.control().await?);
+                }
+                let known = control.as_ref().and_then(|control| control.pauses.get(&gap.job.name));
+                known.cloned().unwrap_or_default()
+            };
+            drafts.push(self.draft(&gap.job, cursor, now, &closed, &recorded, &pauses));
         }
+        self.write(drafts, now, settled).await
+    }
+
+    fn draft(
+        &self,
+        job: &Job,
+        cursor: SlotTime,
+        now: ClusterTime,
+        closed: &[SlotTime],
+        recorded: &[bool],
+        pauses: &Pauses,
+    ) -> Draft {
+        let upto = closed.last().copied().unwrap_or(cursor);
+        let unrun: Vec<_> =
+            closed.iter().zip(recorded).filter(|(_, known)| !**known).map(|(&at, _)| at).collect();
+        let paused = |at: &SlotTime| pauses.forbids(job.due(*at)).is_some();
+        // What was due in a pause is never caught up.
+        let backlog: Vec<_> = match job.policies.catch_up.policy {
+            CatchUpPolicy::None => Vec::new(),
+            _ => unrun.into_iter().filter(|at| !paused(at)).collect(),
+        };
+        let complete = closed.len() < missed::STEP;
+        let newer = !complete
+            || backlog.last() != Some(&upto)
+            || job.schedule.next_after(upto).is_some_and(|next| job.due(next) <= now);
+        let plan =
+            job.policies.catch_up.plan(Backlog { slots: &backlog, newer }, now, |at| job.due(at));
+        // Those to be caught up are as good as recorded: the ranges leave them out.
+        let runs = plan.run;
+        let accounted: Vec<bool> = closed
+            .iter()
+            .zip(recorded)
+            .map(|(at, &known)| known || runs.binary_search(at).is_ok())
+            .collect();
+        let reason = |at: SlotTime| match paused(&at) {
+            true => MissedReason::Paused,
+            // That this node was up is no help to a slot that it may not run.
+            false if !job.may_run_on(&self.identity.node) => MissedReason::NoNode,
+            false => self.memory.reason(job.due(at), job.window(at), self.offset),
+        };
+        let report = MissedReport {
+            ranges: missed::ranges(closed, &accounted, reason),
+            catch_up: runs.to_vec(),
+            in_turn: job.policies.overlap != Overlap::Allow,
+            ..self.report(job, cursor, upto, job.closes(upto))
+        };
+        Draft { report, complete }
+    }
+
+    fn report(
+        &self,
+        job: &Job,
+        expected: SlotTime,
+        upto: SlotTime,
+        closes_at: ClusterTime,
+    ) -> MissedReport {
+        let retention: Retention = self.settings.retention;
+        MissedReport {
+            cursor: key(job),
+            expected,
+            upto,
+            closes_at,
+            ranges: Vec::new(),
+            catch_up: Vec::new(),
+            in_turn: false,
+            keep_record: self.settings.keep_open(),
+            retention,
+        }
+    }
+
+    async fn write(
+        &self,
+        drafts: Vec<Draft>,
+        now: ClusterTime,
+        settled: &mut Vec<(CursorKey, ClusterTime)>,
+    ) -> Result<()> {
+        let (stays, moves): (Vec<_>, Vec<_>) =
+            drafts.into_iter().partition(|draft| draft.report.upto <= draft.report.expected);
+        settled.extend(stays.into_iter().map(|draft| (draft.report.cursor, now)));
+        let reports: Vec<_> = moves.iter().map(|draft| draft.report.clone()).collect();
         let written = self.store.record_missed(&self.identity.node, &reports).await?;
-        for ((report, (index, complete)), written) in reports.iter().zip(complete).zip(written) {
+        for (Draft { report, complete }, written) in moves.into_iter().zip(written) {
             if !written {
                 // Another node moved the cursor meanwhile; its step is looked at again.
                 continue;
@@ -109,8 +213,9 @@ impl Settler<'_> {
             for range in &report.ranges {
                 events::slot_missed(&report.cursor.job, range);
             }
+            tell_of_catch_up(&report);
             if complete {
-                settled.push((index, now));
+                settled.push((report.cursor, now));
             }
         }
         Ok(())
@@ -118,9 +223,9 @@ impl Settler<'_> {
 
     /// Where the cursors stand. A store that lost one gets it anew where the
     /// first of the gaps begins.
-    async fn cursors(&self, open: &[Open]) -> Result<Vec<SlotTime>> {
-        let keys: Vec<_> = open.iter().map(|open| key(&open.job)).collect();
-        let Some(from) = open.iter().map(|open| open.gap.from).min() else {
+    async fn cursors(&self, gaps: &[Gap]) -> Result<Vec<SlotTime>> {
+        let keys: Vec<_> = gaps.iter().map(|gap| key(&gap.job)).collect();
+        let Some(from) = gaps.iter().map(|gap| gap.from).min() else {
             return Ok(Vec::new());
         };
         let start = slot_time(self.offset.cluster_time(from));
@@ -133,6 +238,17 @@ impl Settler<'_> {
             recorded.extend(self.store.recorded(&job.name, some).await?);
         }
         Ok(recorded)
+    }
+}
+
+fn tell_of_catch_up(report: &MissedReport) {
+    if let (Some(from), Some(to)) = (report.catch_up.first(), report.catch_up.last()) {
+        let (job, count) = (&report.cursor.job, report.catch_up.len());
+        tracing::info!(
+            job = job.as_str(),
+            count,
+            "{job}: slots nobody ran are caught up, {count} of them from {from} to {to}"
+        );
     }
 }
 

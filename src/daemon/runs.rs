@@ -38,7 +38,7 @@ impl Runs {
             cluster: identity.cluster.clone(),
             node: identity.node.clone(),
             slot: start.slot,
-            run_id: start.token.run_id(),
+            run_id: start.token.run_id(start.attempt),
             attempt: start.attempt,
             fence: start.fence,
         };

@@ -1,6 +1,6 @@
 //! The book of a node's leases: which are renewed when.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::claim::Token;
@@ -32,7 +32,7 @@ impl Lease {
 /// The leases that a node holds. Pure: it is given the time.
 #[derive(Debug, Default)]
 pub struct Book {
-    leases: HashMap<Token, Lease>,
+    leases: BTreeMap<Token, Lease>,
     in_flight: bool,
 }
 

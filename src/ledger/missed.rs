@@ -25,7 +25,7 @@ pub fn closed_slots(job: &Job, cursor: SlotTime, now: ClusterTime) -> Vec<SlotTi
     let mut at = cursor;
     while closed.len() < STEP {
         match job.schedule.next_after(at) {
-            Some(next) if next.cluster_time() + job.window(next) < now => {
+            Some(next) if job.closes(next) < now => {
                 closed.push(next);
                 at = next;
             }
@@ -40,31 +40,44 @@ pub fn closed_slots(job: &Job, cursor: SlotTime, now: ClusterTime) -> Vec<SlotTi
 #[derive(Debug, Clone)]
 pub struct Memory {
     started: BootInstant,
-    outages: Vec<Outage>,
+    outages: Vec<Span>,
+    full: Vec<Span>,
 }
 
+/// A stretch of time; without an end it lasts.
 #[derive(Debug, Clone, Copy)]
-struct Outage {
+struct Span {
     from: BootInstant,
     to: Option<BootInstant>,
 }
 
-/// So many outages are remembered; of slots missed in an older one the reason is `late`.
-const OUTAGES_KEPT: usize = 256;
+impl Span {
+    fn meets(&self, opens: BootInstant, closes: BootInstant) -> bool {
+        self.from <= closes && self.to.is_none_or(|to| opens <= to)
+    }
+}
+
+/// So many spans of a kind are remembered; of slots missed in an older one the
+/// reason is `late`.
+const SPANS_KEPT: usize = 256;
+
+fn remember(spans: &mut Vec<Span>, span: Span) {
+    if spans.len() == SPANS_KEPT {
+        spans.remove(0);
+    }
+    spans.push(span);
+}
 
 impl Memory {
     /// A node that was up from `started` on.
     pub fn new(started: BootInstant) -> Self {
-        Self { started, outages: Vec::new() }
+        Self { started, outages: Vec::new(), full: Vec::new() }
     }
 
     /// The store stopped answering at `at`.
     pub fn store_went_down(&mut self, at: BootInstant) {
         if self.outages.last().is_none_or(|last| last.to.is_some()) {
-            if self.outages.len() == OUTAGES_KEPT {
-                self.outages.remove(0);
-            }
-            self.outages.push(Outage { from: at, to: None });
+            remember(&mut self.outages, Span { from: at, to: None });
         }
     }
 
@@ -77,19 +90,27 @@ impl Memory {
         }
     }
 
-    /// Why a slot was missed whose start window reached from `at` for `window`;
-    /// `offset` leads from the boot clock to the cluster's.
-    pub fn reason(&self, at: SlotTime, window: Duration, offset: Offset) -> MissedReason {
-        let opens = offset.boot_instant(at.cluster_time());
-        let closes = offset.boot_instant(at.cluster_time() + window);
+    /// The node had no room for a slot whose start window reached from `from` to `to`.
+    pub fn was_full(&mut self, from: BootInstant, to: BootInstant) {
+        match self.full.last_mut() {
+            Some(last) if last.to.is_some_and(|end| from <= end) => {
+                last.from = last.from.min(from);
+                last.to = last.to.max(Some(to));
+            }
+            _ => remember(&mut self.full, Span { from, to: Some(to) }),
+        }
+    }
+
+    /// Why a slot was missed that was `due` and whose start window was as long as
+    /// `window`; `offset` leads from the boot clock to the cluster's.
+    pub fn reason(&self, due: ClusterTime, window: Duration, offset: Offset) -> MissedReason {
+        let (opens, closes) = (offset.boot_instant(due), offset.boot_instant(due + window));
         if closes < self.started {
             MissedReason::NoNode
-        } else if self
-            .outages
-            .iter()
-            .any(|outage| outage.from <= closes && outage.to.is_none_or(|to| opens <= to))
-        {
+        } else if self.outages.iter().any(|span| span.meets(opens, closes)) {
             MissedReason::StoreDown
+        } else if self.full.iter().any(|span| span.meets(opens, closes)) {
+            MissedReason::Full
         } else {
             MissedReason::Late
         }
@@ -176,7 +197,26 @@ mod tests {
             (211, MissedReason::Late),
             (400, MissedReason::StoreDown),
         ] {
-            assert_eq!(memory.reason(at(slot), second, NO_OFFSET), reason, "slot {slot}");
+            assert_eq!(
+                memory.reason(at(slot).cluster_time(), second, NO_OFFSET),
+                reason,
+                "slot {slot}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_node_without_room_is_a_reason_of_its_own() {
+        let mut memory = Memory::new(boot(100));
+        memory.was_full(boot(200), boot(260));
+        memory.was_full(boot(230), boot(290));
+        memory.was_full(boot(500), boot(501));
+        assert_eq!(memory.full.len(), 2);
+        for (slot, reason) in
+            [(150, MissedReason::Late), (290, MissedReason::Full), (400, MissedReason::Late)]
+        {
+            let due = at(slot).cluster_time();
+            assert_eq!(memory.reason(due, Duration::from_secs(1), NO_OFFSET), reason, "{slot}");
         }
     }
 
@@ -188,7 +228,8 @@ mod tests {
             memory.store_went_down(boot(n * 10 + 1));
             memory.store_came_up(boot(n * 10 + 2));
         }
-        assert_eq!(memory.outages.len(), OUTAGES_KEPT);
-        assert_eq!(memory.reason(at(9_990), Duration::ZERO, NO_OFFSET), MissedReason::StoreDown);
+        assert_eq!(memory.outages.len(), SPANS_KEPT);
+        let due = at(9_990).cluster_time();
+        assert_eq!(memory.reason(due, Duration::ZERO, NO_OFFSET), MissedReason::StoreDown);
     }
 }

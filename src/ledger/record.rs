@@ -14,6 +14,8 @@ pub struct Record {
     pub job: String,
     /// The slot, or the first one of a missed range.
     pub slot: String,
+    /// What a triggered slot was triggered by.
+    pub trigger_id: Option<String>,
     /// The last slot of a missed range.
     pub slot_to: Option<String>,
     /// How many slots a missed range has.
@@ -59,6 +61,7 @@ impl From<&RunEntry> for Record {
         Self {
             job: run.slot.job.to_string(),
             slot: run.slot.at.to_string(),
+            trigger_id: run.slot.trigger.map(|id| id.to_string()),
             slot_to: None,
             count: None,
             outcome: run.outcome.as_str(),
@@ -82,6 +85,7 @@ impl From<&MissedEntry> for Record {
         Self {
             job: missed.job.to_string(),
             slot: missed.range.from.to_string(),
+            trigger_id: None,
             slot_to: Some(missed.range.to.to_string()),
             count: Some(missed.range.count),
             outcome: Outcome::Missed.as_str(),

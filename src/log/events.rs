@@ -11,19 +11,27 @@
 //! | `node.duplicate` | error | `other_boot` |
 //! | `config.loaded` | info | `source` `jobs` `digest` |
 //! | `config.rejected` | error | `source` `errors` `error` |
+//! | `cluster.drift` | warn | `other` `digest` `jobs`, the names that differ, at most 20 |
 //! | `clock.skew` | warn | `skew_ms`, above zero when the node is ahead |
 //! | `store.up` | info | `store` `down_ms` |
 //! | `store.down` | error | `store` `error` |
 //! | `store.warning` | warn | `store` `warning` |
 //! | `slot.claimed` | info | |
-//! | `slot.skipped` | info; warn if late, early, store_down | `reason` ([`SkippedReason`]) `holder` `outcome` |
+//! | `slot.skipped` | info; warn if late, early, store_down, full | `reason` ([`SkippedReason`]) `holder` `outcome` `waits_for` |
 //! | `slot.missed` | warn | `slot_to` `count` `reason` ([`MissedReason`]) |
+//! | `slot.taken_over` | warn | `from` |
 //! | `slot.abandoned` | error | `from` |
 //! | `run.started` | info | `pid` |
 //! | `run.output` | info | `stream` `line` |
 //! | `run.finished` | info; error if failed, timed_out, lease_lost | `outcome` `exit_code` `signal` `duration_ms` `error` |
+//! | `run.retrying` | warn | `failures` `wait_ms` |
 //! | `lease.lost` | error | `reason` ([`LeaseLoss`]) `holder` `outcome` |
+//! | `control.triggered` | info | |
+//! | `control.paused`, `control.resumed` | info | |
+//! | `control.cancelled` | info | `cause` ([`CancelCause`]) |
 //! | `run.output_dropped` | warn | `lines` `bytes` |
+//!
+//! Events of a triggered slot and its runs carry its `trigger_id`.
 
 use std::time::Duration;
 
@@ -33,16 +41,17 @@ use super::record::Record;
 use super::words::{Count, SignalName, Took};
 use super::writer::Loss;
 use crate::claim::{Fence, Holder, RunId, Settled};
-use crate::ledger::MissedRange;
+use crate::ledger::{Entry, MissedRange, RunEntry};
 use crate::name::{ClusterName, JobName, NodeName};
 use crate::node::BootId;
-use crate::outcome::{MissedReason, Outcome, SkippedReason};
+use crate::outcome::{CancelCause, MissedReason, Outcome, SkippedReason};
 use crate::slot::Slot;
 
 const NODE: &str = "solocron::node";
 const CONFIG: &str = "solocron::config";
 const CLOCK: &str = "solocron::clock";
 const STORE: &str = "solocron::store";
+const CLUSTER: &str = "solocron::cluster";
 const SLOT: &str = "solocron::slot";
 const RUN: &str = "solocron::run";
 const OUTPUT: &str = "solocron::run::output";
@@ -72,6 +81,7 @@ macro_rules! of_run {
             event = $event,
             job = $run.slot.job.as_str(),
             slot = %$run.slot.at,
+            trigger_id = $run.slot.trigger.map(tracing::field::display),
             run_id = %$run.run_id,
             attempt = $run.attempt,
             fence = $run.fence.get(),
@@ -130,6 +140,29 @@ pub fn config_rejected(source: &str, errors: usize, error: &str) {
     error!(target: CONFIG, event = "config.rejected", source, errors, error,
         "{source} has {} and is not used, the table in force stays: {error} \
          (`solocron check` lists them all)", Count(errors as u64, "error"));
+}
+
+/// So many jobs are named that differ.
+const JOBS_NAMED: usize = 20;
+
+/// Another node goes by another job table, `digest`. `jobs` are those that differ, as
+/// far as that could be found out.
+pub fn cluster_drift(other: &NodeName, digest: &str, jobs: Option<&[JobName]>) {
+    let named: Vec<_> =
+        jobs.iter().flat_map(|jobs| jobs.iter()).take(JOBS_NAMED).map(JobName::as_str).collect();
+    let more = jobs.map_or(0, <[JobName]>::len).saturating_sub(named.len());
+    let list = named.join(", ");
+    let (what, rest) = match jobs {
+        None => ("which jobs differ is not known".to_owned(), String::new()),
+        Some([]) => {
+            ("the same jobs, but other zone data or another version".to_owned(), String::new())
+        }
+        Some(_) if more > 0 => (list.clone(), format!(" and {more} more")),
+        Some(_) => (list.clone(), String::new()),
+    };
+    warn!(target: CLUSTER, event = "cluster.drift", other = other.as_str(), digest, jobs = list,
+        "{other} goes by another job table ({digest}) than this node: {what}{rest}; `solocron \
+         reload` makes all nodes load theirs anew");
 }
 
 /// The node's wall clock is off by `skew_ms` from the store's.
@@ -192,6 +225,12 @@ pub enum Skip<'a> {
     StoreDown,
     /// This node is draining.
     Draining,
+    /// It had `max_running` runs all through the start window.
+    Full,
+    /// Another slot of the job is not settled: this one, where it is waited for.
+    Overlap(Option<&'a Slot>),
+    /// The job is paused.
+    Paused,
 }
 
 /// The node does not run a slot that was due.
@@ -199,6 +238,7 @@ pub fn slot_skipped(slot: &Slot, skip: Skip<'_>) {
     macro_rules! skipped {
         ($level:ident, $reason:ident, { $($own:tt)* }, $words:literal $(, $argument:expr)*) => {
             $level!(target: SLOT, event = "slot.skipped", job = slot.job.as_str(), slot = %slot.at,
+                trigger_id = slot.trigger.map(tracing::field::display),
                 reason = SkippedReason::$reason.as_str(), $($own)*
                 concat!("{} skipped ({}): ", $words), slot, SkippedReason::$reason $(, $argument)*)
         };
@@ -223,6 +263,14 @@ pub fn slot_skipped(slot: &Slot, skip: Skip<'_>) {
             skipped!(warn, StoreDown, {}, "the store did not answer within the start window")
         }
         Skip::Draining => skipped!(info, Draining, {}, "it is left to the other nodes"),
+        Skip::Full => skipped!(warn, Full, {}, "this node had max_running runs all the time"),
+        Skip::Overlap(Some(of)) => {
+            skipped!(info, Overlap, { waits_for = %of, }, "it waits until {} is settled", of)
+        }
+        Skip::Overlap(None) => {
+            skipped!(info, Overlap, {}, "another slot of the job was not settled")
+        }
+        Skip::Paused => skipped!(info, Paused, {}, "the job is paused"),
     }
 }
 
@@ -232,6 +280,9 @@ pub fn slot_missed(job: &JobName, range: &MissedRange) {
         MissedReason::NoNode => "no node that may run it was up in time",
         MissedReason::StoreDown => "the store did not answer in time",
         MissedReason::Late => "the node came to it after its start window had closed",
+        MissedReason::Full => "every node that may run it had max_running runs",
+        MissedReason::Overlap => "another slot of the job was not settled",
+        MissedReason::Paused => "the job was paused",
     };
     macro_rules! missed {
         ($($message:tt)+) => {
@@ -251,12 +302,76 @@ pub fn slot_missed(job: &JobName, range: &MissedRange) {
     }
 }
 
-/// The node that ran a slot was lost, and the slot will not run again; this node
-/// wrote so into the ledger.
-pub fn slot_abandoned(slot: &Slot, from: &NodeName, run_id: RunId) {
+/// The node that ran a slot was lost, or none took the slot, and it will not run
+/// again; this node wrote so into the ledger. `why` says more.
+pub fn slot_abandoned(slot: &Slot, from: &NodeName, run_id: RunId, why: &str) {
     error!(target: SLOT, event = "slot.abandoned", job = slot.job.as_str(), slot = %slot.at,
+        trigger_id = slot.trigger.map(tracing::field::display),
         run_id = %run_id, from = from.as_str(),
-        "{slot} abandoned: {from} was lost while it ran it (run {run_id}), and it will not run again");
+        "{slot} abandoned, it will not run again: {why} (last of {from}, run {run_id})");
+}
+
+/// This node took a slot over from one that was lost while it ran it, as `lost` tells.
+fn slot_taken_over(lost: &RunEntry) {
+    let (slot, from) = (&lost.slot, &lost.node);
+    warn!(target: SLOT, event = "slot.taken_over", job = slot.job.as_str(), slot = %slot.at,
+        trigger_id = slot.trigger.map(tracing::field::display),
+        run_id = %lost.run_id, attempt = lost.attempt, fence = lost.fence.get(),
+        from = from.as_str(),
+        "{slot} taken over from {from}, which was lost while it ran it (run {})", lost.run_id);
+}
+
+/// What a claim of `slot` wrote into the ledger besides its verdict.
+pub fn beside_a_claim(slot: &Slot, entries: &[Entry]) {
+    for entry in entries {
+        match entry {
+            Entry::Missed(missed) => slot_missed(&missed.job, &missed.range),
+            Entry::Run(lost) if lost.outcome == Outcome::LeaseLost => slot_taken_over(lost),
+            Entry::Run(lost) => {
+                let why = lost.error.as_deref().unwrap_or_default();
+                if lost.outcome == Outcome::Abandoned {
+                    slot_abandoned(&lost.slot, &lost.node, lost.run_id, why);
+                } else {
+                    info!(target: SLOT, event = "control.cancelled", job = slot.job.as_str(),
+                        slot = %lost.slot.at, run_id = %lost.run_id,
+                        "{} cancelled: {why}", lost.slot);
+                }
+            }
+        }
+    }
+}
+
+/// The slot that this node runs was asked for.
+pub fn control_triggered(run: Run<'_>) {
+    of_run!(info, SLOT, "control.triggered", run, {}, "{} was triggered", run.slot);
+}
+
+/// Somebody paused a job: none of its slots begins until it is resumed.
+pub fn control_paused(job: &JobName) {
+    info!(target: CLUSTER, event = "control.paused", job = job.as_str(),
+        "{job} is paused: none of its slots begins until `solocron resume {job}`");
+}
+
+/// Somebody let a job go on.
+pub fn control_resumed(job: &JobName) {
+    info!(target: CLUSTER, event = "control.resumed", job = job.as_str(), "{job} is resumed");
+}
+
+/// The run of this node is to end.
+pub fn control_cancelled(run: Run<'_>, cause: CancelCause) {
+    let why = match cause {
+        CancelCause::Asked => "somebody asked for it",
+        CancelCause::Replaced => "a newer slot of the job takes its place",
+    };
+    of_run!(info, RUN, "control.cancelled", run, { cause = cause.as_str(), },
+        "{} is cancelled (run {}): {why}", run.slot, run.run_id);
+}
+
+/// A run failed, `failures` of its slot by now, and the next begins in `wait`.
+pub fn run_retrying(run: Run<'_>, failures: u32, wait: Duration) {
+    of_run!(warn, RUN, "run.retrying", run, { failures, wait_ms = whole_ms(wait), },
+        "{} failed {}, attempt {} begins in {}", run.slot, Count(failures.into(), "time"),
+        run.attempt, Took(wait));
 }
 
 /// The command was started.

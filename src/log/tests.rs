@@ -13,10 +13,11 @@ use super::events::{self, Finish, LeaseLoss, Run, Skip};
 use super::writer::Limits;
 use super::{Colour, Format, Style, open};
 use crate::claim::{Fence, Holder, Settled, Token};
-use crate::ledger::MissedRange;
-use crate::name::{ClusterName, NodeName};
+use crate::clock::ClusterTime;
+use crate::ledger::{Entry, MissedRange, RunEntry};
+use crate::name::{ClusterName, JobName, NodeName};
 use crate::node::BootId;
-use crate::outcome::{MissedReason, Outcome};
+use crate::outcome::{CancelCause, MissedReason, Outcome};
 use crate::slot::Slot;
 
 /// A sink whose bytes can be looked at afterwards.
@@ -62,7 +63,7 @@ fn token() -> Token {
 
 fn run(slot: &Slot) -> Run<'_> {
     let fence = Fence::new(1_795_316_400_004_500);
-    Run { slot, run_id: token().run_id(), attempt: 1, fence }
+    Run { slot, run_id: token().run_id(1), attempt: 1, fence }
 }
 
 fn holder() -> Holder {
@@ -80,6 +81,24 @@ fn finish(outcome: Outcome) -> Finish<'static> {
 
 fn missed(to: &str, count: u64, reason: MissedReason) -> MissedRange {
     MissedRange { from: slot().at, to: to.parse().unwrap(), count, reason }
+}
+
+fn lost(slot: &Slot, outcome: Outcome) -> RunEntry {
+    let now = ClusterTime::from_unix_micros(1_795_316_400_000_000);
+    RunEntry {
+        slot: slot.clone(),
+        node: node("web-2"),
+        run_id: token().run_id(1),
+        attempt: 1,
+        fence: Fence::new(7),
+        outcome,
+        started_at: now,
+        finished_at: now,
+        exit_code: None,
+        signal: None,
+        error: Some("node web-2 was lost".to_owned()),
+        recorded_at: now,
+    }
 }
 
 /// Every event once, and those with several faces with each of them.
@@ -101,9 +120,20 @@ fn everything() {
     events::slot_skipped(&slot, Skip::Early);
     events::slot_skipped(&slot, Skip::StoreDown);
     events::slot_skipped(&slot, Skip::Draining);
+    events::slot_skipped(&slot, Skip::Full);
+    events::slot_skipped(&slot, Skip::Paused);
+    events::slot_skipped(&slot, Skip::Overlap(None));
+    let earlier = "backup@2026-11-22T02:00:00Z".parse().unwrap();
+    events::slot_skipped(&slot, Skip::Overlap(Some(&earlier)));
+    for &reason in MissedReason::ALL {
+        events::slot_missed(&slot.job, &missed("2026-11-22T03:00:00Z", 1, reason));
+    }
+    for outcome in [Outcome::LeaseLost, Outcome::Abandoned, Outcome::Cancelled] {
+        events::beside_a_claim(&slot, &[Entry::Run(lost(&slot, outcome))]);
+    }
     events::slot_missed(&slot.job, &missed("2026-11-22T03:00:00Z", 1, MissedReason::Late));
     events::slot_missed(&slot.job, &missed("2026-11-22T04:00:00Z", 61, MissedReason::NoNode));
-    events::slot_abandoned(&slot, &node("web-2"), run.run_id);
+    events::slot_abandoned(&slot, &node("web-2"), run.run_id, "nobody may run it");
     events::run_started(run, Some(4242));
     events::run_output(run, "stderr", "\x1b[31mdisk \"full\"\n");
     events::run_finished(run, &Finish { exit_code: Some(0), ..finish(Outcome::Succeeded) });
@@ -119,6 +149,18 @@ fn everything() {
     events::store_down(redis, "connection refused");
     events::store_up(redis, Some(Duration::from_secs(75)));
     events::config_rejected("/etc/solocron", 3, "a.toml:7:1: error: unknown key \"scedule\"");
+    let jobs: Vec<JobName> = (0..21).map(|n| format!("job-{n}").parse().unwrap()).collect();
+    for jobs in [None, Some(&jobs[..0]), Some(&jobs[..2]), Some(&jobs[..])] {
+        events::cluster_drift(&node("web-2"), "00000000deadbeef", jobs);
+    }
+    events::control_paused(&slot.job);
+    events::control_resumed(&slot.job);
+    let triggered = Slot::triggered(slot.job.clone(), UUID.parse().unwrap());
+    events::control_triggered(Run { slot: &triggered, ..run });
+    for &cause in CancelCause::ALL {
+        events::control_cancelled(run, cause);
+    }
+    events::run_retrying(Run { attempt: 2, ..run }, 1, Duration::from_millis(5_500));
     events::node_draining("SIGTERM", 1, Duration::from_secs(30));
     events::node_stopped(0);
     events::node_stopped(2);
@@ -163,7 +205,7 @@ fn grep_for_a_slot_finds_all_that_was_said_of_it_in_both_formats() {
             assert!(line.contains("backup@2026-11-22T03:00:00Z"), "{line}");
             count += 1;
         }
-        assert_eq!(count, 21);
+        assert_eq!(count, 34);
     }
 }
 

@@ -7,9 +7,9 @@
 
 use std::time::Duration;
 
-use super::word::words;
 use crate::clock::ClusterTime;
 use crate::slot::SlotTime;
+use crate::word::words;
 
 words! {
     /// Which of the slots that were missed are caught up.

@@ -54,10 +54,8 @@ mod tests {
 
     #[test]
     fn the_delay_is_that_of_the_text_of_the_slot() {
-        let slot = crate::slot::Slot {
-            job: JobName::new("backup").unwrap(),
-            at: "2026-11-22T03:00:00Z".parse().unwrap(),
-        };
+        let at = "2026-11-22T03:00:00Z".parse().unwrap();
+        let slot = crate::slot::Slot::scheduled(JobName::new("backup").unwrap(), at);
         let drawn = Duration::from_millis(draw(slot.to_string().as_bytes(), 3_600_000));
         assert_eq!(delay(&slot.job, slot.at, HOUR), drawn);
     }

@@ -23,14 +23,12 @@ pub mod nodes;
 pub mod on_crash;
 pub mod overlap;
 pub mod retry;
-mod word;
 
 pub use catch_up::{CatchUp, CatchUpPolicy};
 pub use nodes::{InvalidPattern, NodePattern, NodePatterns};
 pub use on_crash::OnCrash;
 pub use overlap::Overlap;
 pub use retry::{Backoff, Retry};
-pub use word::InvalidWord;
 
 /// The policies of a job. Jobs with equal ones share them, so a job that says
 /// nothing of its own costs a pointer.

@@ -1,7 +1,7 @@
 //! `on_crash`: what happens to a slot whose node died, froze or was cut off
 //! while it ran. Its lease has lapsed then, and its run is gone.
 
-use super::word::words;
+use crate::word::words;
 
 words! {
     /// What happens to a slot whose node is lost.

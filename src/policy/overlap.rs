@@ -1,7 +1,7 @@
 //! `overlap`: what a slot does that comes while an earlier one of its job runs,
 //! on whatever node.
 
-use super::word::words;
+use crate::word::words;
 
 words! {
     /// What a slot does that comes while an earlier one of its job runs.

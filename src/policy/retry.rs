@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::draw::draw;
-use super::word::words;
+use crate::word::words;
 
 words! {
     /// How the wait grows from one failed run to the next.

@@ -112,8 +112,9 @@ impl Pipes {
                 // Also when the run was dropped.
                 _ = &mut finished => break,
             }
-            // One that prints without end lets the others have their turn.
-            tokio::task::coop::consume_budget().await;
+            // One that prints without end lets the others have their turn, and the
+            // runtime look at its timers: the budget of a task is megabytes of lines.
+            tokio::task::yield_now().await;
         }
         for source in [&mut self.stdout, &mut self.stderr] {
             for _ in 0..LAST_CHUNKS {

@@ -16,6 +16,7 @@
 //!
 //! No type of a backend's library leaves its own folder.
 
+pub mod ground;
 pub mod open;
 pub mod redis;
 pub mod rules;
@@ -26,12 +27,13 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::claim::{Claim, Claimant, Fence, Holder, RunId, Settled, Token, Verdict};
+use crate::claim::{Claim, Claimant, Claimed, Fence, Holder, RunId, Settled, Token};
 use crate::clock::ClusterTime;
+use crate::control::Control;
 use crate::ledger::{Entry, MissedRange, Query, Retention};
 use crate::name::{JobName, NodeName};
 use crate::node::{BootId, Heartbeat, HeartbeatReply};
-use crate::outcome::{MissedReason, Outcome};
+use crate::outcome::{CancelCause, MissedReason, Outcome, Ready};
 use crate::slot::{Slot, SlotTime};
 use crate::table::ScheduleDigest;
 
@@ -97,23 +99,21 @@ pub enum Ownership {
     Forgotten,
 }
 
-/// How a run ended: the end of its slot, or the hand-over to another node.
+/// How a run ended, and what becomes of its slot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Completion {
     /// The slot.
     pub slot: Slot,
     /// The owner token.
     pub token: Token,
-    /// The run.
-    pub run_id: RunId,
     /// Which run of the slot it was, from 1.
     pub attempt: u32,
     /// The fence under which it ran.
     pub fence: Fence,
-    /// How it ended. [`Outcome::HandedOver`] leaves the slot open for the next
-    /// claim, at once, and among the [lapsed](Store::lapsed); every other outcome
-    /// settles the slot.
+    /// How it ended.
     pub outcome: Outcome,
+    /// What becomes of the slot.
+    pub then: Then,
     /// When it started, by the cluster's clock.
     pub started_at: ClusterTime,
     /// When it ended, by the cluster's clock.
@@ -132,35 +132,94 @@ pub struct Completion {
     pub retention: Retention,
 }
 
-/// An open slot whose lease has lapsed, or that was handed over.
+impl Completion {
+    /// The run.
+    pub fn run_id(&self) -> RunId {
+        self.token.run_id(self.attempt)
+    }
+}
+
+/// What becomes of a slot when a run of it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    /// It is settled.
+    Settle,
+    /// It is [ready](Ready::HandedOver) for the next claim, from this instant on or at
+    /// once. One that was told to be cancelled is settled as that instead.
+    HandOver(Option<ClusterTime>),
+    /// It stays held under the same token: the next run is an attempt more.
+    Retry,
+}
+
+/// What a look at the store's open slots finds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lapsed {
+pub struct Sweep {
+    /// Open slots that want somebody: those whose lease has lapsed, and those that
+    /// are ready, the longest-waiting first.
+    pub open: Vec<Open>,
+    /// When the next of those that are not in `open` may lapse or get ready.
+    pub next: Option<ClusterTime>,
+    /// Runs that are to be cancelled and whose leases have not lapsed.
+    pub cancels: Vec<Cancel>,
+    /// The [version](Control::version) of the control state.
+    pub control: u64,
+}
+
+/// An open slot whose lease has lapsed, or that nobody holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
     /// The slot.
     pub slot: Slot,
-    /// The token that held it last.
+    /// The token that held it last, or that it was made with.
     pub token: Token,
-    /// The node that held it last.
+    /// The node that held it last, or that made it.
     pub node: NodeName,
+    /// How many runs it has had.
+    pub attempt: u32,
+    /// How often it was taken over.
+    pub takeovers: u32,
     /// Why it is open.
-    pub state: LapsedState,
+    pub state: OpenState,
 }
 
-/// Why an open slot is to be settled.
+/// Why an open slot wants somebody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LapsedState {
+pub enum OpenState {
     /// Its holder stopped renewing.
     Lost,
-    /// Its holder gave it to the next that claims it.
-    HandedOver,
+    /// Nobody holds it.
+    Ready(Ready),
 }
 
-/// What to settle a lapsed slot with.
+/// A run that is to be cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancel {
+    /// The slot.
+    pub slot: Slot,
+    /// The token that holds it.
+    pub token: Token,
+    /// Why.
+    pub cause: CancelCause,
+}
+
+/// A run in progress that somebody asked to be cancelled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cancelled {
+    /// The slot it is a run of.
+    pub slot: Slot,
+    /// The node that runs it.
+    pub node: NodeName,
+}
+
+/// What to settle an open slot with that nobody may run any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Abandonment {
     /// The slot.
     pub slot: Slot,
     /// The token that held it last: if another holds it by now, nothing is written.
     pub token: Token,
+    /// Why nobody may run it, in words.
+    pub why: String,
     /// How long the slot's record is kept from now.
     pub keep_record: Duration,
     /// How long and how much of the job's history is kept.
@@ -168,7 +227,7 @@ pub struct Abandonment {
 }
 
 /// Names a cursor: one for each job and schedule digest.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CursorKey {
     /// The job.
     pub job: JobName,
@@ -192,6 +251,13 @@ pub struct MissedReport {
     pub closes_at: ClusterTime,
     /// The slots missed. May be empty: then only the cursor moves.
     pub ranges: Vec<MissedRange>,
+    /// The slots to be caught up, oldest first: they are [ready](Ready::CatchUp) from
+    /// now on.
+    pub catch_up: Vec<SlotTime>,
+    /// Whether one of them is to be settled before the next gets its turn.
+    pub in_turn: bool,
+    /// How long the records of those are kept.
+    pub keep_record: Duration,
     /// How long and how much of the job's history is kept.
     pub retention: Retention,
 }
@@ -236,8 +302,8 @@ pub enum SlotState {
         /// The rest of the lock's time to live.
         remaining: Duration,
     },
-    /// Given to the next that claims it.
-    HandedOver,
+    /// Held by nobody.
+    Ready(Ready),
     /// Settled.
     Settled(Outcome),
 }
@@ -271,10 +337,10 @@ pub trait Store: Send + Sync + 'static {
     /// The store's clock.
     async fn time(&self) -> Result<ClusterTime>;
 
-    /// One attempt at each slot's lock; verdicts in the order of `claims`. A
-    /// failed item is [`Verdict::Unknown`] and fails no other; an error is
-    /// about the whole call.
-    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Verdict>>;
+    /// One attempt at each slot's lock; what came of them in the order of `claims`. A
+    /// failed item is [`Verdict::Unknown`](crate::claim::Verdict::Unknown) and fails no
+    /// other; an error is about the whole call.
+    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Claimed>>;
 
     /// Takes back claims that nobody ran: a slot whose record says running under
     /// this token is settled as missed, with a ledger entry. True where this
@@ -293,11 +359,12 @@ pub trait Store: Send + Sync + 'static {
     async fn complete(&self, node: &NodeName, completions: &[Completion])
     -> Result<Vec<Ownership>>;
 
-    /// The open slots whose lease has lapsed, longest ago first, at most `limit`.
-    async fn lapsed(&self, limit: usize) -> Result<Vec<Lapsed>>;
+    /// Looks at the open slots: which want somebody, at most `limit` of them, and what
+    /// else a node has to know from time to time.
+    async fn sweep(&self, limit: usize) -> Result<Sweep>;
 
-    /// Settles slots whose lease has lapsed, or that were handed over, as abandoned,
-    /// with a ledger entry of the last run.
+    /// Settles slots whose lease has lapsed, or that nobody holds, as abandoned, with
+    /// a ledger entry of the last run; as cancelled where that was asked.
     /// True where this call's write did it.
     async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>>;
 
@@ -315,8 +382,37 @@ pub trait Store: Send + Sync + 'static {
     async fn recorded(&self, job: &JobName, slots: &[SlotTime]) -> Result<Vec<bool>>;
 
     /// Moves cursors over slots that nobody ran, with a ledger entry for each
-    /// range. True where this call's write did it.
+    /// range, and makes those ready that are to be caught up. True where this call's
+    /// write did it.
     async fn record_missed(&self, by: &NodeName, reports: &[MissedReport]) -> Result<Vec<bool>>;
+
+    /// Makes `slot`, a triggered one, ready for whoever claims it, and keeps its record
+    /// for `keep`. False when it was there already: the same wish again is the same slot.
+    async fn trigger(&self, by: &NodeName, slot: &Slot, keep: Duration) -> Result<bool>;
+
+    /// Asks for the end of a run in progress; none when there is no such run.
+    async fn cancel(&self, run: RunId) -> Result<Option<Cancelled>>;
+
+    /// Pauses a job, or lets it go on. False when it was so already.
+    async fn pause(&self, job: &JobName, pause: bool) -> Result<bool>;
+
+    /// Asks this node, or all, to load their job tables anew.
+    async fn request_reload(&self, node: Option<&NodeName>) -> Result<()>;
+
+    /// What was asked for of the whole cluster.
+    async fn control(&self) -> Result<Control>;
+
+    /// Tells the others what the table `digest` says of each job, for `keep`.
+    async fn publish_table(
+        &self,
+        digest: &str,
+        jobs: &[(JobName, u64)],
+        keep: Duration,
+    ) -> Result<()>;
+
+    /// What the table `digest` says of each job, in order of name; none when nobody
+    /// published it, or not lately.
+    async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>>;
 
     /// Says that the node lives.
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply>;

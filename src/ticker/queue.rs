@@ -4,6 +4,7 @@
 //!
 //! - A job's slots leave the queue in order and each once; the queue only moves
 //!   forward, whatever the clock does. A clock that steps back repeats nothing.
+//!   (With a `jitter` too: no slot is due later than the next one comes.)
 //! - A slot leaves as [`Due`] while its start window is open. Slots whose window
 //!   has closed are not walked one by one: the job is reported as
 //!   [`passed`](Planned::passed), and settling compares its cursor with its schedule.
@@ -19,7 +20,7 @@ use std::time::Duration;
 
 use crate::clock::ClusterTime;
 use crate::slot::SlotTime;
-use crate::table::{Job, JobTable, LONGEST_IMPLIED_WINDOW};
+use crate::table::{Job, JobTable};
 
 /// A job by its place in the table; valid for one table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,7 +48,8 @@ pub struct Planned {
 #[derive(Debug, Default)]
 pub struct DueQueue {
     upcoming: BinaryHeap<Reverse<(SlotTime, JobIndex)>>,
-    armed: BTreeMap<SlotTime, Vec<JobIndex>>,
+    /// By when they are due.
+    armed: BTreeMap<ClusterTime, Vec<Due>>,
     horizon: Option<ClusterTime>,
 }
 
@@ -62,6 +64,23 @@ impl DueQueue {
         if let Some(at) = entry(table, job).schedule.next_after(after) {
             self.upcoming.push(Reverse((at, job)));
         }
+    }
+
+    /// Begins with the slot `next` of `job`.
+    pub fn seed_at(&mut self, job: JobIndex, next: SlotTime) {
+        self.upcoming.push(Reverse((next, job)));
+    }
+
+    /// The next slot of each job that has not left the queue.
+    pub fn positions(&self) -> BTreeMap<JobIndex, SlotTime> {
+        let armed = self.armed.values().flatten().map(|due| (due.job, due.at));
+        let upcoming = self.upcoming.iter().map(|&Reverse((at, job))| (job, at));
+        let mut positions = BTreeMap::new();
+        for (job, at) in upcoming.chain(armed) {
+            let first = positions.entry(job).or_insert(at);
+            *first = at.min(*first);
+        }
+        positions
     }
 
     /// Arms what comes until `horizon`. Slots whose window closed before `now`
@@ -79,11 +98,11 @@ impl DueQueue {
             }
             self.upcoming.pop();
             let entry = entry(table, job);
-            let next = if at.cluster_time() + entry.window(at) < now {
+            let next = if entry.closes(at) < now {
                 passed.push(job);
                 first_open(entry, at, now)
             } else {
-                self.armed.entry(at).or_default().push(job);
+                self.armed.entry(entry.due(at)).or_default().push(Due { job, at });
                 entry.schedule.next_after(at)
             };
             if let Some(next) = next {
@@ -102,16 +121,15 @@ impl DueQueue {
             planned.passed = self.plan(table, now, now + lookahead);
         }
         while let Some(first) = self.armed.first_entry() {
-            let at = *first.key();
-            if at.cluster_time() > now {
+            if *first.key() > now {
                 break;
             }
-            for job in first.remove() {
+            for due in first.remove() {
                 // Armed in time but taken late: the machine slept, or was too busy.
-                if at.cluster_time() + entry(table, job).window(at) < now {
-                    planned.passed.push(job);
+                if entry(table, due.job).closes(due.at) < now {
+                    planned.passed.push(due.job);
                 } else {
-                    planned.due.push(Due { job, at });
+                    planned.due.push(due);
                 }
             }
         }
@@ -123,7 +141,7 @@ impl DueQueue {
     /// When there is something to do next: the first armed slot, or the end of
     /// what is planned, for the case that planning was not called in time.
     pub fn next_wake(&self) -> Option<ClusterTime> {
-        let armed = self.armed.first_key_value().map(|(at, _)| at.cluster_time());
+        let armed = self.armed.first_key_value().map(|(&due, _)| due);
         match (armed, self.horizon) {
             (Some(armed), Some(horizon)) => Some(armed.min(horizon)),
             (armed, horizon) => armed.or(horizon),
@@ -137,14 +155,13 @@ fn entry(table: &JobTable, job: JobIndex) -> &Job {
 
 /// The first slot at or after `from` whose start window is open at `now` or later.
 ///
-/// No window is longer than `longest`, so every slot at or before `now − longest`
-/// has closed and need not be looked at one by one.
+/// No window reaches further than [`Job::reach`], so every slot at or before `now`
+/// less that has closed and need not be looked at one by one.
 fn first_open(job: &Job, from: SlotTime, now: ClusterTime) -> Option<SlotTime> {
-    let longest = job.start_within.unwrap_or(LONGEST_IMPLIED_WINDOW);
-    let closed = now - longest - Duration::from_secs(1);
+    let closed = now - job.reach() - Duration::from_secs(1);
     let closed = SlotTime::from_unix_seconds(closed.unix_micros().div_euclid(1_000_000));
     let mut next = job.schedule.next_after(from.max(closed))?;
-    while next.cluster_time() + job.window(next) < now {
+    while job.closes(next) < now {
         next = job.schedule.next_after(next)?;
     }
     Some(next)
@@ -242,5 +259,42 @@ mod tests {
         assert_eq!(queue.next_wake(), Some(at(4)));
         queue.plan(&table, at(97), at(101));
         assert_eq!(queue.next_wake(), Some(at(100)));
+    }
+
+    #[test]
+    fn a_jitter_delays_each_slot_and_keeps_their_order() {
+        let table = table(
+            "[jobs.a]\nschedule = \"@every 10s\"\nshell = \"x\"\njitter = \"1h\"\n\
+             [jobs.b]\nschedule = \"@every 10s\"\nshell = \"x\"\n",
+        );
+        let mut queue = seeded(&table, 1_000);
+        let (mut now, mut taken) = (at(1_000), Vec::new());
+        while taken.len() < 50 {
+            now = queue.next_wake().unwrap_or(now).max(now + Duration::from_millis(1));
+            for due in queue.take_due(&table, now, LOOKAHEAD).due {
+                let job = entry(&table, due.job);
+                assert!(now >= job.due(due.at), "{due:?} came too early");
+                if due.job == JobIndex(0) {
+                    taken.push(due.at.unix_seconds());
+                }
+            }
+        }
+        let expected: Vec<_> = (101..).map(|n| n * 10).take(taken.len()).collect();
+        assert_eq!(taken, expected);
+    }
+
+    #[test]
+    fn the_position_of_a_job_is_its_next_slot_armed_or_not() {
+        let table = table("[jobs.a]\nschedule = \"@every 2s\"\nshell = \"x\"\n");
+        let mut queue = seeded(&table, 0);
+        let position = |queue: &DueQueue| queue.positions()[&JobIndex(0)].unix_seconds();
+        assert_eq!(position(&queue), 2);
+        queue.plan(&table, at(0), at(9));
+        assert_eq!(position(&queue), 2);
+        queue.take_due(&table, at(5), LOOKAHEAD);
+        assert_eq!(position(&queue), 6);
+        let mut other = DueQueue::new();
+        other.seed_at(JobIndex(0), SlotTime::from_unix_seconds(6));
+        assert_eq!(due(&other.take_due(&table, at(8), LOOKAHEAD)), [(0, 6), (0, 8)]);
     }
 }

@@ -67,7 +67,8 @@ fn a_wall_clock_that_is_set_while_a_node_runs_loses_and_repeats_nothing(ground: 
 
 fn a_node_whose_clock_was_set_back_goes_on_with_what_recurs(ground: Ground) {
     let long = format!("{TESTIFY}; {FIRST} && exec sleep 600; true");
-    let site = Site::new(ground, "", &every_second("long", &long, "lease_ttl = '2s'"));
+    let keys = "lease_ttl = '2s'\noverlap = 'allow'\non_crash = 'skip'";
+    let site = Site::new(ground, "", &every_second("long", &long, keys));
     let mut doomed = site.start("doomed").ready();
     site.first_run();
     let clock = WallClock::new(site.folder(), "astray", 0);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::harness::node::Node;
 use crate::harness::oracle::{Account, Scope, second};
+use crate::harness::proxy::{Flow, Proxy, Way};
 use crate::harness::site::{Ground, Site, ticks};
-use crate::harness::wire::Wire;
 use crate::storm;
 
 const JOBS: usize = 10;
@@ -137,11 +137,8 @@ fn a_store_that_is_down_at_the_start_leaves_one_range_of_missed_slots() {
 #[test]
 fn claims_whose_answer_was_lost_are_taken_back_and_missed() {
     let site = Site::new(Ground::Redis, "", &ticks(JOBS, ""));
-    let wire = Wire::to(site.redis().port());
-    let node = site.start_with("deaf", |command| {
-        command.args(["--store", &wire.url()]);
-    });
-    let mut nodes = [node.ready()];
+    let proxy = Proxy::before(site.redis().port());
+    let mut nodes = [site.start_behind(&proxy, "deaf").ready()];
     let after = storm::begin(&nodes);
     storm::pass(&nodes, 2);
     // A claim that goes out on a connection that is known to be deaf is not made;
@@ -151,7 +148,7 @@ fn claims_whose_answer_was_lost_are_taken_back_and_missed() {
         assert!(round <= 5, "no claim went out before the deaf connection was given up");
         let known = nodes[0].count("slot.skipped", |record| record["job"] == "tick-1");
         let down = nodes[0].count("store.down", |_| true);
-        wire.deafen();
+        proxy.set(Way::ToClient, Flow::Drop);
         crate::harness::until("three more slots are skipped", || {
             nodes[0].count("slot.skipped", |record| record["job"] == "tick-1") >= known + 3
         });
@@ -160,7 +157,7 @@ fn claims_whose_answer_was_lost_are_taken_back_and_missed() {
         let slot = first.and_then(|record| record["slot"].as_str()).expect("it is text");
         let story = site.try_ask(&["slot", "tick-1", slot, "--format", "json"]);
         lost = story.ok().map(|story| (slot.to_owned(), story));
-        wire.mend();
+        proxy.mend();
         crate::harness::until("the store is back", || {
             nodes[0].count("store.up", |_| true) > down + 1
         });

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::harness::node::Node;
 use crate::harness::oracle::second;
 use crate::harness::processes::with_variable;
+use crate::harness::proxy::Proxy;
 use crate::harness::site::{FIRST, Ground, Site, TESTIFY, every_second, ticks};
 use crate::harness::until;
-use crate::harness::wire::Wire;
 use crate::storm;
 
 on_every_store! {
@@ -18,18 +18,6 @@ on_every_store! {
     a_run_that_ended_while_its_node_was_frozen_changes_nothing_in_the_ledger
     a_replica_that_comes_late_is_told_what_is_done_and_runs_nothing_again
     slots_that_the_only_node_slept_through_are_missed_as_late
-}
-
-/// Freezes `node`, but not while it holds the store.
-fn freeze(site: &Site, node: &Node) {
-    until(&format!("{} is frozen and holds nothing", node.name), || {
-        node.freeze();
-        let holds = site.is_held();
-        if holds {
-            node.signal(Signal::SIGCONT);
-        }
-        !holds
-    });
 }
 
 /// A frozen node whose slot another has settled meanwhile.
@@ -45,14 +33,14 @@ struct Frozen {
 /// `meanwhile`, and it stays so until its slot is abandoned.
 fn frozen(ground: Ground, work: &str, meanwhile: impl FnOnce(&Site)) -> Frozen {
     let long = format!("{TESTIFY}; {FIRST} && {work}; true");
-    let keys = "lease_ttl = '4s'\nstart_within = '15s'";
+    let keys = "lease_ttl = '4s'\nstart_within = '15s'\noverlap = 'allow'\non_crash = 'skip'";
     let site = Site::new(ground, "", &every_second("long", &long, keys));
     let frozen = site.start("frozen").ready();
     let run_id = site.first_run();
     let other = site.start("other").ready();
     storm::begin([&frozen, &other]);
     let lost = frozen.wait_where("run.started", |record| record["run_id"] == *run_id);
-    freeze(&site, &frozen);
+    site.freeze(&frozen);
     meanwhile(&site);
     let abandoned = other.wait_where("slot.abandoned", |record| record["slot"] == lost["slot"]);
     assert_eq!(abandoned["run_id"], lost["run_id"]);
@@ -120,7 +108,7 @@ fn a_replica_that_comes_late_is_told_what_is_done_and_runs_nothing_again(ground:
     let done = |record: &Value| record["reason"] == "done" && record["holder"] == "other";
     for _ in 0..3 {
         let before = nodes[0].count("slot.skipped", done);
-        freeze(&site, &nodes[0]);
+        site.freeze(&nodes[0]);
         storm::pass(&nodes[1..], 3);
         // Its windows are open still, and the jobs have ended long ago.
         nodes[0].signal(Signal::SIGCONT);
@@ -138,7 +126,7 @@ fn slots_that_the_only_node_slept_through_are_missed_as_late(ground: Ground) {
     let mut node = site.start("sleepy").ready();
     let after = storm::begin([&node]);
     storm::pass([&node], 2);
-    freeze(&site, &node);
+    site.freeze(&node);
     // What is tested is a sleep of a certain length.
     std::thread::sleep(Duration::from_secs(5));
     node.signal(Signal::SIGCONT);
@@ -158,18 +146,15 @@ fn slots_that_the_only_node_slept_through_are_missed_as_late(ground: Ground) {
 #[test]
 fn a_node_that_is_cut_off_has_ended_its_run_when_the_slot_is_abandoned() {
     let long = format!("{TESTIFY}; {FIRST} && exec sleep 600; true");
-    let keys = "lease_ttl = '4s'\nstart_within = '15s'";
+    let keys = "lease_ttl = '4s'\nstart_within = '15s'\noverlap = 'allow'\non_crash = 'skip'";
     let site = Site::new(Ground::Redis, "", &every_second("long", &long, keys));
-    let wire = Wire::to(site.redis().port());
-    let cut = site.start_with("cut", |command| {
-        command.args(["--store", &wire.url()]);
-    });
-    let cut = cut.ready();
+    let proxy = Proxy::before(site.redis().port());
+    let cut = site.start_behind(&proxy, "cut").ready();
     let run_id = site.first_run();
     let other = site.start("other").ready();
     storm::begin([&cut, &other]);
     let lost = cut.wait_where("run.started", |record| record["run_id"] == *run_id);
-    wire.cut();
+    proxy.cut();
     other.wait_where("slot.abandoned", |record| record["run_id"] == *run_id);
     let when = |node: &Node, event: &str| {
         let log = node.log();
@@ -182,7 +167,7 @@ fn a_node_that_is_cut_off_has_ended_its_run_when_the_slot_is_abandoned() {
     assert_eq!(cut.wait("lease.lost")["reason"], "not_renewed");
     assert_eq!(with_variable(&format!("SOLOCRON_RUN_ID={run_id}")), [0; 0]);
 
-    wire.mend();
+    proxy.mend();
     cut.wait("store.up");
     Frozen { site, frozen: cut, other, lost }.judge();
 }

@@ -21,7 +21,7 @@ on_every_store! {
 
 fn a_slot_whose_node_was_killed_is_abandoned_once_and_runs_nowhere_again(ground: Ground) {
     let long = format!("{TESTIFY}; {FIRST} && exec sleep 600; true");
-    let keys = "lease_ttl = '2s'\nstart_within = '15s'";
+    let keys = "lease_ttl = '2s'\nstart_within = '15s'\noverlap = 'allow'\non_crash = 'skip'";
     let site = Site::new(ground, "", &every_second("long", &long, keys));
     let mut doomed = site.start("web-1").ready();
     let run_id = site.first_run();
@@ -60,7 +60,7 @@ fn a_slot_whose_node_was_killed_is_abandoned_once_and_runs_nowhere_again(ground:
 }
 
 fn replicas_killed_in_turn_run_no_slot_twice_and_leave_none_unsettled(ground: Ground) {
-    let keys = "lease_ttl = '2s'\nstart_within = '15s'";
+    let keys = "lease_ttl = '2s'\nstart_within = '15s'\non_crash = 'skip'";
     let site = Site::new(ground, "", &ticks(2 * JOBS, keys));
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);

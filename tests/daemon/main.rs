@@ -23,11 +23,18 @@ macro_rules! on_every_store {
     };
 }
 
+mod bad_jobs;
 mod clocks;
+mod cuts;
 mod faults;
 mod freezes;
+mod keepers;
+mod kills;
 mod losses;
 mod oracle;
 mod storm;
 mod storms;
+mod successors;
 mod turns;
+mod victims;
+mod wakings;

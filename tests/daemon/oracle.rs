@@ -1,8 +1,9 @@
 //! The oracle itself can be trusted: it finds every fault that is put in, and
 //! what a test leaves when it panics is cleared away.
 
+use crate::harness::lives::{lively, lives};
 use crate::harness::oracle::{Account, Entry, Evidence, Scope, Testimony};
-use crate::harness::processes::with_variable;
+use crate::harness::processes::{self, with_variable};
 use crate::harness::site::{Ground, Site, TESTIFY, every_second};
 use crate::harness::until;
 
@@ -147,4 +148,44 @@ fn a_test_that_panics_leaves_no_process_and_no_file_behind() {
         assert_eq!(with_variable(&format!("SOLOCRON_RUN_ID={run}")), [0; 0]);
         assert!(!folder.exists());
     }
+}
+
+/// Lets the command `work` live as the run `run` of a slot of `folder`.
+fn live(folder: &std::path::Path, run: &str, work: &str) -> std::process::Child {
+    let mut command = std::process::Command::new("sh");
+    command.arg("-c").arg(lively(work)).current_dir(folder);
+    for (name, value) in [
+        ("JOB", "long"),
+        ("SLOT", "2026-11-22T03:00:00Z"),
+        ("NODE", "web-1"),
+        ("RUN_ID", run),
+        ("FENCE", "7"),
+        ("ATTEMPT", "1"),
+    ] {
+        command.env(format!("SOLOCRON_{name}"), value);
+    }
+    processes::spawn(command).unwrap()
+}
+
+#[test]
+fn a_run_that_begins_while_a_process_of_another_lives_is_told_to_overlap() {
+    let folder = tempfile::tempdir().unwrap();
+    let stray = "setsid sh -c 'until [ -e go ]; do sleep 0.02; done; echo > gone' & exit";
+    // Its leader ends at once.
+    assert!(live(folder.path(), "first", stray).wait().unwrap().success());
+    assert!(live(folder.path(), "second", "").wait().unwrap().success());
+    std::fs::write(folder.path().join("go"), "").unwrap();
+    until("the stray process is gone", || {
+        folder.path().join("gone").exists() && with_variable("SOLOCRON_RUN_ID=first").is_empty()
+    });
+    assert!(live(folder.path(), "third", "").wait().unwrap().success());
+
+    let text = std::fs::read_to_string(folder.path().join("lives")).unwrap();
+    let lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    let told: Vec<_> = lives(&lines)
+        .into_iter()
+        .map(|life| (life.run_id, life.overlaps, life.ended.is_some()))
+        .collect();
+    let expected = [("first", false, false), ("second", true, true), ("third", false, true)];
+    assert_eq!(told, expected.map(|(run, overlaps, ended)| (run.to_owned(), overlaps, ended)));
 }

@@ -14,6 +14,11 @@ pub(crate) fn length() -> Duration {
     Duration::from_secs(seconds.map_or(15, |text| text.parse().expect("a number of seconds")))
 }
 
+/// Whether storms are to be long.
+pub(crate) fn is_long() -> bool {
+    length() >= Duration::from_secs(120)
+}
+
 /// The newest slot that the node has a verdict on; none yet is 0.
 pub(crate) fn newest(node: &Node) -> i64 {
     let verdicts = ["slot.claimed", "slot.skipped"].map(|event| {

@@ -78,7 +78,13 @@ fn replicas_stopped_and_started_in_turn_lose_no_slot_and_run_none_twice(ground: 
 
 fn runs_that_outlive_every_drain_are_handed_on_until_they_end(ground: Ground) {
     let jobs: String = (1..=3)
-        .map(|n| every_second(&format!("tick-{n}"), &guarded("sleep 2"), "start_within = '30s'"))
+        .map(|n| {
+            every_second(
+                &format!("tick-{n}"),
+                &guarded("sleep 2"),
+                "start_within = '30s'\noverlap = 'allow'",
+            )
+        })
         .collect();
     let site = Site::new(ground, "drain_timeout = '100ms'", &jobs);
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
@@ -119,7 +125,7 @@ fn hand_overs_are_told(evidence: &Evidence, scope: &Scope) {
 fn a_run_that_outlives_the_drain_is_handed_over_and_never_overlaps_itself(ground: Ground) {
     // The first run hears no TERM, nor does its child; every other ends at once.
     let stubborn = guarded(&format!("{FIRST} && {{ trap '' TERM; sleep 600; exit 1; }}; true"));
-    let keys = "kill_grace = '1s'\nstart_within = '15s'";
+    let keys = "kill_grace = '1s'\nstart_within = '15s'\noverlap = 'allow'";
     let site =
         Site::new(ground, "drain_timeout = '1s'", &every_second("stubborn", &stubborn, keys));
     let mut first = site.start("first").ready();
@@ -151,7 +157,11 @@ fn a_run_that_outlives_the_drain_is_handed_over_and_never_overlaps_itself(ground
 
 fn a_slot_handed_over_by_the_last_node_is_run_by_the_next_that_comes(ground: Ground) {
     let long = guarded(&format!("{FIRST} && exec sleep 600; true"));
-    let site = Site::new(ground, "drain_timeout = '100ms'", &every_second("long", &long, ""));
+    let site = Site::new(
+        ground,
+        "drain_timeout = '100ms'",
+        &every_second("long", &long, "overlap = 'allow'"),
+    );
     let mut last = site.start("last").ready();
     let run_id = site.first_run();
     let begun = last.wait_where("run.started", |record| record["run_id"] == *run_id);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use solocron::clock::BootInstant;
 
@@ -15,6 +16,11 @@ impl Figures {
     fn new(mut values: Vec<f64>) -> Self {
         values.sort_by(f64::total_cmp);
         Self(values)
+    }
+
+    /// These durations.
+    pub(crate) fn of(durations: Vec<Duration>) -> Self {
+        Self::new(durations.into_iter().map(|one| one.as_secs_f64() * 1000.0).collect())
     }
 
     /// The value below which `share` of all lie.

@@ -5,12 +5,14 @@
 
 pub(crate) mod clock;
 pub(crate) mod figures;
+pub(crate) mod lives;
+pub(crate) mod memory;
 pub(crate) mod node;
 pub(crate) mod oracle;
 pub(crate) mod processes;
+pub(crate) mod proxy;
 pub(crate) mod redis_server;
 pub(crate) mod site;
-pub(crate) mod wire;
 
 use std::time::Duration;
 
@@ -20,10 +22,15 @@ use solocron::clock::BootInstant;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Waits until `holds`; panics with `what` when that does not come about.
-pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, holds: impl FnMut() -> bool) {
+    until_within(PATIENCE, what, holds);
+}
+
+/// The same for what takes longer.
+pub(crate) fn until_within(patience: Duration, what: &str, mut holds: impl FnMut() -> bool) {
     let begun = BootInstant::now();
     while !holds() {
-        assert!(BootInstant::now().since(begun) < PATIENCE, "waited in vain until {what}");
+        assert!(BootInstant::now().since(begun) < patience, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }

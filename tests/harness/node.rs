@@ -47,9 +47,21 @@ struct Told {
     strays: Vec<String>,
     /// How many of its two streams have ended.
     ended: usize,
+    /// How many lines of output it logged.
+    outputs: usize,
 }
 
+/// How many lines of output are kept of a log.
+const OUTPUTS: usize = 100_000;
+
 impl Told {
+    fn take(&mut self, record: Value) {
+        self.outputs += usize::from(record["event"] == "run.output");
+        if self.outputs <= OUTPUTS || record["event"] != "run.output" {
+            self.records.push(Logged { at: BootInstant::now(), record });
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.ended == 2
     }
@@ -72,7 +84,7 @@ impl Node {
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         follow(stdout.expect("it is piped"), Arc::clone(&log), |told, line| {
             match serde_json::from_str(&line) {
-                Ok(record) => told.records.push(Logged { at: BootInstant::now(), record }),
+                Ok(record) => told.take(record),
                 Err(_) => told.strays.push(line),
             }
         });
@@ -142,6 +154,11 @@ impl Node {
     pub(crate) fn ready(self) -> Self {
         self.wait("node.started");
         self
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal.

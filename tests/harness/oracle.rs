@@ -55,6 +55,11 @@ impl Entry {
         self.outcome == "missed"
     }
 
+    /// Whether the slot is settled with it: it was neither handed over nor taken over.
+    fn is_an_end(&self) -> bool {
+        !matches!(&*self.outcome, "handed_over" | "lease_lost")
+    }
+
     fn is_a_run_of(&self, key: &Key) -> bool {
         !self.is_missed() && self.job == key.0 && self.from() == key.1
     }
@@ -87,7 +92,7 @@ impl Scope {
         self.upto - self.after
     }
 
-    fn has(&self, key: &Key) -> bool {
+    pub(crate) fn has(&self, key: &Key) -> bool {
         key.1 > self.after && key.1 <= self.upto && self.jobs.contains(&key.0)
     }
 }
@@ -99,6 +104,8 @@ pub(crate) struct Account {
     pub(crate) ran: usize,
     /// Of those, the ones that were handed over before.
     pub(crate) handed_over: usize,
+    /// And the ones that were taken over before.
+    pub(crate) taken_over: usize,
     /// Their holder was lost.
     pub(crate) abandoned: usize,
     /// Nobody ran them, by reason.
@@ -248,7 +255,7 @@ impl Evidence {
     /// The slots of `scope` that have no end in the ledger yet.
     pub(crate) fn open(&self, scope: &Scope) -> Vec<Key> {
         let mut ended = BTreeSet::new();
-        for entry in self.ledger.iter().filter(|entry| entry.outcome != "handed_over") {
+        for entry in self.ledger.iter().filter(|entry| entry.is_an_end()) {
             ended.extend((entry.from()..=entry.to()).map(|at| (entry.job.as_str(), at)));
         }
         scope.keys().filter(|(job, at)| !ended.contains(&(job.as_str(), *at))).collect()
@@ -295,7 +302,7 @@ struct Case<'a> {
 impl Case<'_> {
     fn judge(&self, in_scope: bool, account: &mut Account) {
         let mut fault = |text: String| account.faults.push((self.key.clone(), text));
-        let ends: Vec<_> = self.runs.iter().filter(|run| run.outcome != "handed_over").collect();
+        let ends: Vec<_> = self.runs.iter().filter(|run| run.is_an_end()).collect();
         match ends.len() + self.misses.len() {
             0 if in_scope && self.lines.is_empty() => fault("lost without a trace".to_owned()),
             0 if in_scope => fault("ran, but the ledger does not know its end".to_owned()),
@@ -337,7 +344,9 @@ impl Case<'_> {
                 (Some(end), _) if end.outcome == "abandoned" => account.abandoned += 1,
                 (Some(_), _) => {
                     account.ran += 1;
-                    account.handed_over += usize::from(self.runs.len() > 1);
+                    let had = |outcome| self.runs.iter().any(|run| run.outcome == outcome);
+                    account.handed_over += usize::from(had("handed_over"));
+                    account.taken_over += usize::from(had("lease_lost"));
                 }
                 (None, Some(missed)) => {
                     let reason = missed.reason.clone().unwrap_or_default();

@@ -52,6 +52,24 @@ pub(crate) fn with_variable(variable: &str) -> Vec<i32> {
         .collect()
 }
 
+/// The living processes of a run.
+pub(crate) fn of_run(run_id: &str) -> Vec<i32> {
+    with_variable(&format!("SOLOCRON_RUN_ID={run_id}"))
+}
+
+/// The name of a process; empty when it is gone.
+pub(crate) fn name(pid: i32) -> String {
+    let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    name.trim_end().to_owned()
+}
+
+/// The parent of a process; none when it is gone.
+pub(crate) fn parent(pid: i32) -> Option<i32> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name, which may contain anything, and the state.
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
 /// The states of a process's threads, as `/proc` has them: `T` is stopped.
 pub(crate) fn threads(pid: u32) -> Vec<char> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };

@@ -1,15 +1,23 @@
 //! A cluster of its own for one test: a store, a job table, a folder.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use rusqlite::Connection;
+use solocron::name::ClusterName;
+use solocron::store::Store;
+use solocron::store::redis::{self, RedisStore};
+use solocron::store::sqlite::{self, SqliteStore};
 
+use super::lives::{self, Life};
 use super::node::Node;
 use super::oracle::{Entry, Evidence, testimonies};
 use super::processes::{self, end_with_variable};
+use super::proxy::Proxy;
 use super::redis_server::RedisServer;
 use super::until;
 
@@ -32,6 +40,8 @@ enum Backing {
 /// See the module's head. Drop the nodes before it: declare it first.
 pub(crate) struct Site {
     cluster: String,
+    /// The job table up to the first job.
+    head: String,
     backing: Backing,
     folder: tempfile::TempDir,
 }
@@ -46,9 +56,10 @@ pub(crate) const FIRST: &str =
     r#"mkdir first 2>/dev/null && echo "$SOLOCRON_RUN_ID" > first/part && mv first/part first/run"#;
 
 /// `count` jobs, `tick-1` and so on, that are due every second and only testify;
-/// `keys` are further lines of each.
+/// slots of one may overlap. `keys` are further lines of each.
 pub(crate) fn ticks(count: usize, keys: &str) -> String {
-    (1..=count).map(|n| every_second(&format!("tick-{n}"), TESTIFY, keys)).collect()
+    let keys = format!("overlap = 'allow'\n{keys}");
+    (1..=count).map(|n| every_second(&format!("tick-{n}"), TESTIFY, &keys)).collect()
 }
 
 /// A job that is due every second.
@@ -77,20 +88,36 @@ impl Site {
                 (Backing::Redis(server), store)
             }
         };
-        let table = format!(
+        let head = format!(
             "[cluster]\nname = '{name}'\nstore = '{store}'\n{cluster}\n\n\
-             [defaults]\ncwd = '{}'\n\n{jobs}",
+             [defaults]\ncwd = '{}'\n\n",
             folder.path().display()
         );
-        std::fs::write(folder.path().join("solocron.toml"), table).expect("it can be written");
-        Self { cluster: name, backing, folder }
+        let site = Self { cluster: name, head, backing, folder };
+        site.set_jobs(jobs);
+        site
+    }
+
+    /// Has the job table say `jobs` from now on, for whoever loads it.
+    pub(crate) fn set_jobs(&self, jobs: &str) {
+        self.write_table("solocron.toml", jobs);
+    }
+
+    /// Writes another job table of this cluster; where it is.
+    pub(crate) fn write_table(&self, file: &str, jobs: &str) -> PathBuf {
+        let path = self.folder().join(file);
+        // In one step: a node may read it at any moment.
+        let draft = path.with_extension("draft");
+        std::fs::write(&draft, format!("{}{jobs}", self.head)).expect("it can be written");
+        std::fs::rename(&draft, &path).expect("it can be written");
+        path
     }
 
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    fn config(&self) -> PathBuf {
+    pub(crate) fn config(&self) -> PathBuf {
         self.folder().join("solocron.toml")
     }
 
@@ -108,6 +135,13 @@ impl Site {
     /// Starts a node with its command changed.
     pub(crate) fn start_with(&self, name: &str, change: impl FnOnce(&mut Command)) -> Node {
         Node::start(&self.config(), name, change)
+    }
+
+    /// Starts a node that reaches its Redis through `proxy` only.
+    pub(crate) fn start_behind(&self, proxy: &Proxy, name: &str) -> Node {
+        self.start_with(name, |command| {
+            command.args(["--store", &proxy.redis_url()]);
+        })
     }
 
     /// Starts nodes together, and waits until all are ready.
@@ -131,6 +165,30 @@ impl Site {
         }
     }
 
+    /// The store, as the library opens it; called in a runtime.
+    pub(crate) fn store(&self) -> Arc<dyn Store> {
+        let cluster = ClusterName::new(&self.cluster).expect("it is a name");
+        match &self.backing {
+            Backing::Sqlite { file, .. } => Arc::new(
+                SqliteStore::open(file, &cluster, sqlite::Options::default())
+                    .expect("the file can be opened"),
+            ),
+            Backing::Redis(server) => Arc::new(RedisStore::open(redis::Options {
+                address: redis::Address::Tcp {
+                    host: "127.0.0.1".to_owned(),
+                    port: server.port(),
+                    tls: None,
+                },
+                database: 0,
+                username: None,
+                password: None,
+                cluster,
+                node: None,
+                timeout: Duration::from_secs(5),
+            })),
+        }
+    }
+
     /// Takes the store away: Redis is shut down; somebody holds the SQLite file.
     pub(crate) fn take_store_away(&mut self) {
         match &mut self.backing {
@@ -149,9 +207,21 @@ impl Site {
         }
     }
 
+    /// Freezes `node`, but not while it holds the store.
+    pub(crate) fn freeze(&self, node: &Node) {
+        until(&format!("{} is frozen and holds nothing", node.name), || {
+            node.freeze();
+            let holds = self.is_held();
+            if holds {
+                node.signal(Signal::SIGCONT);
+            }
+            !holds
+        });
+    }
+
     /// Whether somebody is in the middle of writing to the store's file just now,
     /// and stays so. Frozen there, a node would hold all others up.
-    pub(crate) fn is_held(&self) -> bool {
+    fn is_held(&self) -> bool {
         match &self.backing {
             Backing::Redis(_) => false,
             Backing::Sqlite { file, .. } => hold(file, Duration::from_millis(700)).is_none(),
@@ -162,6 +232,11 @@ impl Site {
     pub(crate) fn first_run(&self) -> String {
         until("a first run has begun", || !self.lines("first/run").is_empty());
         self.lines("first/run").remove(0)
+    }
+
+    /// What the [lively](lives::lively) jobs wrote.
+    pub(crate) fn lives(&self) -> Vec<Life> {
+        lives::lives(&self.lines(lives::FILE))
     }
 
     /// The processes of this cluster's jobs that are alive.
@@ -176,16 +251,21 @@ impl Site {
 
     /// What a command of solocron prints, or why it prints nothing.
     pub(crate) fn try_ask(&self, arguments: &[&str]) -> Result<String, String> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_solocron"));
-        command.args(arguments).arg("-c").arg(self.config());
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let child = processes::spawn(command).expect("solocron starts");
-        let output = child.wait_with_output().expect("it ends");
+        let output = self.command(arguments);
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr);
             return Err(format!("{}, {said}", output.status));
         }
         Ok(String::from_utf8(output.stdout).expect("it is text"))
+    }
+
+    /// Runs a command of solocron to its end.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_solocron"));
+        command.args(arguments).arg("-c").arg(self.config());
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = processes::spawn(command).expect("solocron starts");
+        child.wait_with_output().expect("it ends")
     }
 
     /// The whole ledger.

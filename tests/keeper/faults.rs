@@ -120,7 +120,8 @@ fn a_keeper_and_a_warden_that_are_asked_to_end_do_their_work_first() {
 
 #[test]
 fn a_run_outlives_its_warden_and_the_next_ones_get_another() {
-    let scene = Scene::set(WITH_THE_GRACE.keys);
+    // The next ones are to start while it lasts.
+    let scene = Scene::set(&format!("overlap = 'allow'\n{}", WITH_THE_GRACE.keys));
     scene.strike(Warden, KILL);
     scene.wait_until_gone(Warden);
     scene.wait_for_another_run();

@@ -6,5 +6,6 @@
 mod contract;
 #[path = "../harness/mod.rs"]
 mod harness;
+mod memory;
 mod redis;
 mod sqlite;

@@ -1,8 +1,8 @@
 //! From due slots to claims, and from verdicts to what follows.
 
 use super::*;
-use crate::claim::desk::Pending;
-use crate::claim::{Grant, Refusal};
+use crate::claim::desk::{Cause, Pending};
+use crate::claim::{Claim, Claimed, Grant, Refusal, Verdict};
 use crate::lease::trusted_until;
 use crate::ledger::MissedRange;
 use crate::log::events::{self, Skip};
@@ -17,13 +17,14 @@ impl Engine {
         }
         let planned = self.queue.take_due(&self.table, now.cluster(), LOOKAHEAD);
         for job in planned.passed {
-            self.notice_gap(job, now, now.cluster());
+            let job = Arc::clone(self.entry(job));
+            self.notice_gap(&job, now, now.cluster());
         }
         for due in planned.due {
-            let job = self.entry(due.job);
-            let slot = Slot { job: job.name.clone(), at: due.at };
-            let start_by = due.at.cluster_time() + job.window(due.at);
-            self.desk.put(slot, Cause::Due, start_by, now.boot);
+            let job = Arc::clone(self.entry(due.job));
+            let slot = Slot::scheduled(job.name.clone(), due.at);
+            let start_by = job.closes(due.at);
+            self.desk.put(slot, job, Cause::Due, start_by, now.boot, &mut self.tokens);
         }
     }
 
@@ -32,6 +33,11 @@ impl Engine {
         for (slot, pending) in self.desk.take_expired(now.cluster()) {
             let why = match pending.last {
                 SkippedReason::Early => Skip::Early,
+                SkippedReason::Full => {
+                    let due = now.offset.boot_instant(pending.job.due(slot.at));
+                    self.memory.was_full(due, now.boot);
+                    Skip::Full
+                }
                 _ => Skip::StoreDown,
             };
             events::slot_skipped(&slot, why);
@@ -39,34 +45,46 @@ impl Engine {
         }
     }
 
-    /// Makes the claims that are due, all together.
+    /// Makes the claims that are due, all together, as far as there is room.
     pub(super) fn make_claims(&mut self, now: Now, actions: &mut Vec<Action>) {
-        if !self.claims_now() {
+        if !self.claims_now() || self.desk.is_empty() {
             return;
         }
-        let due = self.desk.take_due(now.boot);
+        let due = self.desk.take_due(now.boot, self.room());
         if due.is_empty() {
             return;
         }
-        let claims = due.into_iter().filter_map(|(slot, pending)| self.claim(slot, &pending));
-        let claims: Vec<_> = claims.collect();
+        let claims: Vec<_> =
+            due.into_iter().map(|(slot, pending)| self.claim(slot, &pending)).collect();
         actions.extend(claims.chunks(CLAIMS).map(|some| Action::Claim(some.to_vec())));
     }
 
-    fn claim(&self, slot: Slot, pending: &Pending) -> Option<Claim> {
-        let (index, job) = self.find(&slot)?;
-        Some(Claim {
+    fn claim(&self, slot: Slot, pending: &Pending) -> Claim {
+        let job = &pending.job;
+        Claim {
             advance: self.phase == Phase::Open
                 && pending.cause == Cause::Due
-                && !self.gaps.contains_key(&index)
+                && !self.gaps.contains_key(&crate::daemon::gaps::key(job))
                 && !self.desk.pending_before(&slot.job, slot.at),
             token: pending.token,
             ttl: job.lease_ttl,
+            due: match slot.trigger {
+                None => job.due(slot.at),
+                Some(_) => slot.at.cluster_time(),
+            },
             start_by: pending.start_by,
-            keep_record: self.keep_open(),
+            overlap: job.policies.overlap,
+            max_takeovers: job.takeovers(),
+            takes_over: match pending.cause {
+                Cause::TakeOver(token) => Some(token),
+                Cause::Due | Cause::Ready => None,
+            },
+            keep_record: self.settings.keep_open(),
+            keep_settled: self.keep_settled(job, &slot),
+            retention: self.settings.retention,
             digest: job.digest,
             slot,
-        })
+        }
     }
 
     pub(super) fn on_claims_answered(
@@ -74,13 +92,14 @@ impl Engine {
         now: Now,
         sent: BootInstant,
         claims: Vec<Claim>,
-        answer: StoreResult<Vec<Verdict>>,
+        answer: StoreResult<Vec<Claimed>>,
         actions: &mut Vec<Action>,
     ) {
         match answer {
-            Ok(verdicts) => {
-                for (claim, verdict) in claims.into_iter().zip(verdicts) {
-                    self.on_verdict(now, sent, claim, verdict, actions);
+            Ok(claimed) => {
+                for (claim, claimed) in claims.into_iter().zip(claimed) {
+                    events::beside_a_claim(&claim.slot, &claimed.entries);
+                    self.on_verdict(now, sent, claim, claimed.verdict, actions);
                 }
             }
             Err(error) => {
@@ -103,41 +122,39 @@ impl Engine {
     ) {
         let slot = &claim.slot;
         match verdict {
-            Verdict::Won(grant) => {
-                self.on_won(now, sent, claim, grant, actions);
-            }
-            Verdict::Held(holder) => {
-                self.desk.resolved(slot);
-                events::slot_skipped(slot, Skip::Held(&holder));
-            }
-            Verdict::Done(settled) => {
-                self.desk.resolved(slot);
-                events::slot_skipped(slot, Skip::Done(&settled));
-            }
+            Verdict::Won(grant) => self.on_won(now, sent, claim, grant, actions),
+            Verdict::Held(holder) => self.skip(slot, Skip::Held(&holder)),
+            Verdict::Done(settled) => self.skip(slot, Skip::Done(&settled)),
+            Verdict::Waits(of) => self.skip(slot, Skip::Overlap(Some(&of))),
+            Verdict::Missed(MissedReason::Paused) => self.skip(slot, Skip::Paused),
+            Verdict::Missed(_) => self.skip(slot, Skip::Overlap(None)),
             Verdict::Refused(Refusal::Late) => {
-                self.desk.resolved(slot);
+                let pending = self.desk.resolved(slot);
                 events::slot_skipped(slot, Skip::Late);
-                if let Some((job, _)) = self.find(slot) {
-                    self.notice_gap(job, now, claim.start_by);
+                if let Some(Pending { job, cause: Cause::Due, .. }) = pending {
+                    self.notice_gap(&job, now, claim.start_by);
                 }
             }
-            Verdict::Refused(Refusal::Past) => {
-                self.desk.resolved(slot);
-                events::slot_skipped(slot, Skip::Late);
-            }
+            Verdict::Refused(Refusal::Past) => self.skip(slot, Skip::Late),
             Verdict::Refused(Refusal::HandedOver) => {
                 self.desk.resolved(slot);
             }
             // The store's clock is behind what this node believes; the next
             // heartbeat tells, and the claim is made again until then.
             Verdict::Refused(Refusal::Early) => {
-                let due = now.offset.boot_instant(slot.at.cluster_time());
+                let due = now.offset.boot_instant(claim.due);
                 self.desk.early(slot, due, now.boot);
             }
             Verdict::Unknown(why) => {
                 tracing::debug!(%slot, why, "a claim has no verdict yet");
                 self.desk.unanswered(slot, SkippedReason::StoreDown, true, now.boot);
             }
+        }
+    }
+
+    fn skip(&mut self, slot: &Slot, why: Skip<'_>) {
+        if self.desk.resolved(slot).is_some() {
+            events::slot_skipped(slot, why);
         }
     }
 
@@ -150,47 +167,37 @@ impl Engine {
         actions: &mut Vec<Action>,
     ) {
         let Some(pending) = self.desk.resolved(&claim.slot) else { return };
-        let Some((_, job)) = self.find(&claim.slot) else { return };
-        let job = Arc::clone(job);
+        let job = Arc::clone(&pending.job);
         let trusted_until = trusted_until(sent, claim.ttl);
         let too_late = trusted_until.minus(job.grace_on_lost_lease()) <= now.boot;
-        let due = now.offset.boot_instant(claim.slot.at.cluster_time());
+        let due = now.offset.boot_instant(claim.due);
         if !self.is_draining() && due > now.boot {
             // The clock was set since it was claimed: it is not due yet after all.
             // Claimed again then, with the same token, it is won again.
             self.desk.put_back(claim.slot, pending, due);
             return;
         }
-        let may_start = pending.cause == Cause::HandedOver || now.cluster() < claim.start_by;
+        let may_start = pending.cause != Cause::Due || now.cluster() < claim.start_by;
         if !self.is_draining() && too_late && may_start {
             // The answer took most of the lease; asking again prolongs it.
             self.desk.put_back(claim.slot, pending, now.boot);
             return;
         }
-        let running = Running {
-            job,
-            slot: claim.slot,
-            attempt: grant.attempt,
-            fence: grant.fence,
-            over: false,
-        };
+        let running = Running::new(job, claim.slot, grant);
         events::slot_claimed(running.as_run(claim.token));
         if self.is_draining() {
             self.book.enter(claim.token, claim.ttl, sent);
-            self.hand_over_unstarted(now, claim.token, running);
+            self.hand_over_unstarted(now, claim.token, running, None);
         } else if too_late {
             // Too late for its start window as well.
-            self.forfeit(&running.job, running.slot.clone(), claim.token, MissedReason::StoreDown);
+            let slot = running.slot.clone();
+            self.forfeit(&running.job, slot, claim.token, MissedReason::StoreDown);
         } else {
+            if running.slot.trigger.is_some() {
+                events::control_triggered(running.as_run(claim.token));
+            }
             self.book.enter(claim.token, claim.ttl, sent);
-            actions.push(Action::Start(Start {
-                job: Arc::clone(&running.job),
-                slot: running.slot.clone(),
-                token: claim.token,
-                attempt: grant.attempt,
-                fence: grant.fence,
-                trusted_until,
-            }));
+            actions.push(Action::Start(running.start(claim.token, trusted_until)));
             self.running.insert(claim.token, running);
         }
     }
@@ -198,17 +205,15 @@ impl Engine {
     /// The slot will not run here: what may have been applied is taken back, and
     /// the job is looked at for slots without a record.
     fn give_up(&mut self, now: Now, slot: Slot, pending: Pending) {
-        let Some((index, job)) = self.find(&slot) else { return };
-        let job = Arc::clone(job);
-        self.notice_gap(index, now, pending.start_by);
+        self.notice_gap(&pending.job, now, pending.start_by);
         if pending.maybe_applied {
-            self.forfeit(&job, slot, pending.token, MissedReason::StoreDown);
+            self.forfeit(&pending.job, slot, pending.token, MissedReason::StoreDown);
         }
     }
 
     fn forfeit(&mut self, job: &Job, slot: Slot, token: Token, reason: MissedReason) {
         self.forfeits.put(Forfeit {
-            keep_record: self.keep_settled(job, slot.at),
+            keep_record: self.keep_settled(job, &slot),
             retention: self.settings.retention,
             slot,
             token,
@@ -236,11 +241,5 @@ impl Engine {
             }
             Err(_) => self.forfeits.unanswered(forfeits, now.boot),
         }
-    }
-
-    /// The job that `slot` belongs to, if the table has it.
-    pub(super) fn find(&self, slot: &Slot) -> Option<(JobIndex, &Arc<Job>)> {
-        let index = self.table.position(&slot.job)?;
-        Some((JobIndex(u32::try_from(index).ok()?), &self.table[index]))
     }
 }

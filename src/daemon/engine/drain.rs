@@ -2,10 +2,22 @@
 
 use super::*;
 use crate::log::events::{self, Skip};
+use crate::run::Stop;
 
 /// How long the store has to take the last completions when every run is over,
 /// and how long anything is waited for after a second signal.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// How far a drain has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Drain {
+    /// Runs may go on until then.
+    patience: BootInstant,
+    /// Nothing is waited for after that.
+    ends: BootInstant,
+    /// What the runs were told, once they were.
+    stopped: Option<Stop>,
+}
 
 impl Engine {
     pub(super) fn on_drain(&mut self, now: Now, cause: &str) {
@@ -19,7 +31,9 @@ impl Engine {
             ends: patience + longest_grace.unwrap_or_default() + LAST_WORDS,
             stopped: None,
         });
-        events::node_draining(cause, self.running.len(), self.settings.drain_timeout);
+        let alive = self.running.values().filter(|running| running.is_alive()).count();
+        events::node_draining(cause, alive, self.settings.drain_timeout);
+        self.hand_over_resting(now);
     }
 
     pub(super) fn on_kill(&mut self, now: Now, actions: &mut Vec<Action>) {
@@ -70,7 +84,7 @@ impl Engine {
     }
 
     fn stop_runs(&self, stop: Stop, actions: &mut Vec<Action>) {
-        let alive = self.running.iter().filter(|(_, running)| !running.over);
+        let alive = self.running.iter().filter(|(_, running)| running.is_alive());
         actions.extend(alive.map(|(&token, _)| Action::Stop(token, stop)));
     }
 }

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::claim::{Claim, Fence, Token, Verdict};
+use crate::claim::{Claim, Claimed, Fence, Token};
 use crate::clock::{BootInstant, ClusterTime, Offset};
+use crate::control::Control;
+use crate::daemon::gaps::Gap;
 use crate::ledger::Retention;
 use crate::ledger::missed::Memory;
 use crate::name::{ClusterName, NodeName};
@@ -13,10 +15,13 @@ use crate::node::{BootId, Heartbeat, HeartbeatReply};
 use crate::run::{Report, Stop, Trust};
 use crate::slot::{Slot, SlotTime};
 use crate::store::{
-    Abandonment, Completion, Forfeit, Health, Lapsed, Ownership, Renewal, Result as StoreResult,
+    Abandonment, Completion, CursorKey, Forfeit, Health, Ownership, Renewal, Result as StoreResult,
+    Sweep,
 };
-use crate::table::Job;
-use crate::ticker::queue::JobIndex;
+use crate::table::{Job, JobTable};
+
+/// The record of a slot that is not settled is kept at least so long.
+const OPEN_KEPT: Duration = Duration::from_secs(30 * 86_400);
 
 /// The present, read once for each round.
 #[derive(Debug, Clone, Copy)]
@@ -48,7 +53,7 @@ pub struct Identity {
 }
 
 /// The settings that decisions depend on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
     /// The largest difference of clocks that is tolerated.
     pub max_clock_skew: Duration,
@@ -56,8 +61,18 @@ pub struct Settings {
     pub heartbeat: Duration,
     /// How long a draining node lets its runs go on.
     pub drain_timeout: Duration,
+    /// How many runs the node has at a time at most.
+    pub max_running: Option<u32>,
     /// How long and how much the ledger keeps.
     pub retention: Retention,
+}
+
+impl Settings {
+    /// How long the record of a slot is kept that is not settled yet: whoever comes
+    /// to settle it must find it.
+    pub fn keep_open(&self) -> Duration {
+        self.retention.keep.max(OPEN_KEPT)
+    }
 }
 
 /// What happened.
@@ -65,16 +80,16 @@ pub struct Settings {
 pub enum Event {
     /// The coarse clock beat.
     Beat,
-    /// The cursors of all jobs, in the table's order.
-    CursorsOpened(StoreResult<Vec<SlotTime>>),
+    /// The answer to [`Action::OpenCursors`]: where each job's cursor stands.
+    CursorsOpened(StoreResult<Vec<(Arc<Job>, SlotTime)>>),
     /// The answer to [`Action::Claim`], sent at `sent`.
     ClaimsAnswered {
         /// When the request left.
         sent: BootInstant,
         /// What was claimed.
         claims: Vec<Claim>,
-        /// The verdicts, in order.
-        answer: StoreResult<Vec<Verdict>>,
+        /// What came of it, in order.
+        answer: StoreResult<Vec<Claimed>>,
     },
     /// The answer to [`Action::Renew`], sent at `sent`.
     RenewalsAnswered {
@@ -106,17 +121,21 @@ pub enum Event {
         /// How it ended.
         report: Report,
     },
-    /// The answer to [`Action::FindLapsed`].
-    LapsedFound(StoreResult<Vec<Lapsed>>),
-    /// The end of [`Action::SettleGaps`]: the jobs that were settled, with the
+    /// The answer to [`Action::Sweep`].
+    Swept(StoreResult<Sweep>),
+    /// The end of [`Action::SettleGaps`]: the schedules that were settled, with the
     /// store's time: every slot whose window had closed by then is accounted for.
-    GapsSettled(Vec<(JobIndex, ClusterTime)>),
+    GapsSettled(Vec<(CursorKey, ClusterTime)>),
+    /// The answer to [`Action::ReadControl`].
+    ControlRead(StoreResult<Control>),
     /// The answer to [`Action::Heartbeat`].
     HeartbeatAnswered(StoreResult<HeartbeatReply>),
     /// The store's health changed.
     StoreHealth(Health),
     /// The wall clock is so far ahead of the cluster's (negative: behind), in microseconds.
     WallClockAhead(i64),
+    /// A new table, and new settings, are in force from now on.
+    Reloaded(Arc<JobTable>, Settings),
     /// Somebody asked the node to stop: what, in words.
     Drain(&'static str),
     /// Somebody asked again.
@@ -140,12 +159,34 @@ pub struct Start {
     pub trusted_until: BootInstant,
 }
 
+/// An open slot to settle.
+#[derive(Debug)]
+pub struct Abandon {
+    /// As what.
+    pub what: Abandonment,
+    /// The node that had it last.
+    pub from: NodeName,
+    /// The number of its last run.
+    pub attempt: u32,
+    /// It is left alone while there is such a node.
+    pub unless: Option<Unless>,
+}
+
+/// A node that is up and may still want a slot.
+#[derive(Debug)]
+pub enum Unless {
+    /// One that may run this job: it may have no room for the moment.
+    MayRun(Arc<Job>),
+    /// One that goes by another table than this node: it may have the job.
+    HasAnotherTable,
+}
+
 /// What to do.
 #[derive(Debug)]
 pub enum Action {
-    /// Read all cursors. Those that do not exist are created at this instant:
-    /// from then on the node answers for every slot.
-    OpenCursors(BootInstant),
+    /// Read the cursors of these jobs. Those that do not exist are created at the
+    /// instant of each: from then on the node answers for every slot.
+    OpenCursors(Vec<(Arc<Job>, BootInstant)>),
     /// Claim.
     Claim(Vec<Claim>),
     /// Renew leases.
@@ -160,12 +201,20 @@ pub enum Action {
     Tell(Token, Trust),
     /// Have a run ended.
     Stop(Token, Stop),
-    /// Look for lapsed slots, at most [`SWEEP`](super::SWEEP).
-    FindLapsed,
-    /// Settle lapsed slots.
-    Abandon(Vec<(Abandonment, NodeName)>),
+    /// Look at the open slots, at most [`SWEEP`](super::SWEEP) of them.
+    Sweep,
+    /// Settle open slots that nobody may run.
+    Abandon(Vec<Abandon>),
     /// Settle these gaps.
-    SettleGaps(Vec<(JobIndex, Gap)>, Memory),
+    SettleGaps(Vec<Gap>, Memory),
+    /// Read what was asked for of the whole cluster.
+    ReadControl,
+    /// Load the table anew; why, in words.
+    Reload(&'static str),
+    /// Tell the others what this node's table says.
+    PublishTable,
+    /// Find out in which jobs these nodes' tables differ, and say so.
+    ReportDrift(Vec<(NodeName, String)>),
     /// Say that the node lives.
     Heartbeat(Heartbeat),
     /// Hold the wall clock against the cluster's.
@@ -181,13 +230,4 @@ pub enum Action {
         /// Whether the store knows how everything ended.
         settled: bool,
     },
-}
-
-/// Some slots of a job may have no record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Gap {
-    /// No such slot was due before that, as far as this node knows.
-    pub from: BootInstant,
-    /// When the start window of the last such slot closes, by the cluster's clock.
-    pub until: ClusterTime,
 }

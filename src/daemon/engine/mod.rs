@@ -8,52 +8,71 @@
 //! ```text
 //!            ┌──────────── beat ────────────┐
 //!            ▼                              │
-//! opening ──► open: plan → due → claim ─┬─► won ──► run ──► completion ──► done
-//!    │        ▲                         ├─► held, done: skipped
-//!    │        │ cursors are known       ├─► refused late: gap ──► missed
-//!    │        └────────────────         └─► no answer: again until the window closes
+//! opening ──► open: plan → due ─┐           │
+//!    │        ▲                 ├► claim ─┬─► won ──► run ──► completion ──► done
+//!    │        │ sweep → open ───┘         │             ▲          │
+//!    │        │ (lapsed, ready)           │             └─ retry ──┘
+//!    │        │ cursors are known         ├─► held, done, waits, missed: skipped
+//!    │        └────────────────           ├─► refused late: gap ──► missed or caught up
+//!    │                                    └─► no answer: again until the window closes
 //!    └──► draining ──► drained
 //! ```
 //!
+//! | file | what it decides |
+//! |---|---|
+//! | `claims` | from due slots to claims, and from verdicts to what follows |
+//! | `sweep` | open slots that want somebody: takeovers, what is ready, cancels |
+//! | `runs`, `retries` | runs in progress, their leases, their ends, and what is tried again |
+//! | `cursors` | which cursors are asked for, where planning begins, gaps |
+//! | `upkeep` | what recurs, health, clocks, nodes that differ |
+//! | `reload`, `drain` | another table; the end |
+//!
 //! Invariants:
 //!
-//! - A run starts only on [`Verdict::Won`], and only
-//!   while its lease can be trusted.
+//! - A run starts only on [`Verdict::Won`](crate::claim::Verdict::Won), and only while
+//!   its lease can be trusted.
 //! - Every slot that the queue gave out ends as a run, as skipped, or in a gap
 //!   that is settled: nothing is dropped silently.
 //! - A win moves a cursor only while the node knows that every earlier slot of
 //!   the job has a record: the job has no gap and no earlier claim is pending.
+//! - What is under way keeps the job that it began with, whatever table comes.
 
 mod claims;
+mod cursors;
 mod drain;
 mod messages;
+mod reload;
+mod retries;
 mod runs;
+mod sweep;
 mod upkeep;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::messages::{Action, Event, Gap, Identity, Now, Settings, Start};
+pub use self::messages::{Abandon, Action, Event, Identity, Now, Settings, Start, Unless};
 
-use crate::claim::desk::{Cause, Desk};
-use crate::claim::{Claim, Claimant, Fence, Token, Verdict};
+use self::cursors::Cursors;
+use self::drain::Drain;
+use self::retries::Retries;
+use self::runs::Running;
+use self::sweep::Sweeps;
+use self::upkeep::{Commands, Others};
+use crate::claim::desk::Desk;
+use crate::claim::{Claimant, Token, Tokens};
 use crate::clock::{BootInstant, ClusterTime, Offset};
+use crate::daemon::gaps::Gap;
 use crate::daemon::outbox::Outbox;
 use crate::lease::book::Book;
 use crate::ledger::missed::Memory;
-use crate::log::events;
-use crate::node::{BootId, Heartbeat, HeartbeatReply};
-use crate::run::{Report, Stop, Trust};
 use crate::slot::{Slot, SlotTime};
-use crate::store::{
-    Abandonment, Completion, Forfeit, Health, Lapsed, Ownership, Renewal, Result as StoreResult,
-};
-use crate::table::{Job, JobTable, LONGEST_IMPLIED_WINDOW};
-use crate::ticker::beat::{Duty, Rota};
+use crate::store::{Completion, CursorKey, Forfeit, Result as StoreResult};
+use crate::table::{Job, JobTable};
+use crate::ticker::beat::Rota;
 use crate::ticker::queue::{DueQueue, JobIndex};
 
 /// How far planning looks ahead. The coarse clock beats every second; three
@@ -65,35 +84,18 @@ pub const LOOKAHEAD: Duration = Duration::from_secs(4);
 /// the cursor holds late claims off.
 const RECORD_MARGIN: Duration = Duration::from_secs(300);
 
-/// The record of a slot that is not settled is kept at least so long.
-const OPEN_KEPT: Duration = Duration::from_secs(30 * 86_400);
-
-/// A slot that was handed over and that this node may not run is left to the others
-/// for so long: their tables may differ while a deployment rolls.
-const UNTAKEN_FOR: Duration = Duration::from_secs(600);
-
 /// A cursor that nobody asks for is kept so long: a yearly job must find its own.
 pub const CURSOR_KEPT: Duration = Duration::from_secs(400 * 86_400);
+
+/// What a node tells of its table is kept so long, and told again meanwhile.
+pub const TABLE_KEPT: Duration = Duration::from_secs(3600);
 
 /// At most so many claims are made in one call: a file on a slow disk takes
 /// about 50 ms for them.
 const CLAIMS: usize = 2_000;
 
-/// At most so many lapsed slots are settled in one sweep; the next comes a second later.
+/// At most so many open slots are looked at in one sweep; the next comes a second later.
 pub const SWEEP: usize = 1_000;
-
-/// What the node knows of its cursors in the store. They are asked for at the
-/// start, when the store comes back, and every now and then, so that they never
-/// run out and a store that lost them gets them anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cursors {
-    /// They were all there at that time; at the start, the time of that.
-    known: BootInstant,
-    /// They are to be asked for.
-    wanted: bool,
-    /// They are being asked for.
-    asked: bool,
-}
 
 /// Where the node is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -109,66 +111,33 @@ enum Phase {
     Finished,
 }
 
-/// How far a drain has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Drain {
-    /// Runs may go on until then.
-    patience: BootInstant,
-    /// Nothing is waited for after that.
-    ends: BootInstant,
-    /// What the runs were told, once they were.
-    stopped: Option<Stop>,
-}
-
-/// A slot that this node holds: it runs, or its end is not acknowledged yet.
-#[derive(Debug)]
-struct Running {
-    job: Arc<Job>,
-    slot: Slot,
-    attempt: u32,
-    fence: Fence,
-    /// True once its processes are gone.
-    over: bool,
-}
-
-impl Running {
-    /// As events name it, held under `token`.
-    fn as_run(&self, token: Token) -> events::Run<'_> {
-        events::Run {
-            slot: &self.slot,
-            run_id: token.run_id(),
-            attempt: self.attempt,
-            fence: self.fence,
-        }
-    }
-}
-
 /// See the module's head.
 #[derive(Debug)]
 pub struct Engine {
     identity: Identity,
     settings: Settings,
     table: Arc<JobTable>,
+    /// When this table came into force.
+    table_since: BootInstant,
     phase: Phase,
     rota: Rota,
     queue: DueQueue,
     desk: Desk,
+    tokens: Tokens,
     book: Book,
-    running: HashMap<Token, Running>,
+    running: BTreeMap<Token, Running>,
+    retries: Retries,
     completions: Outbox<Completion>,
     forfeits: Outbox<Forfeit>,
-    /// Jobs with slots that may have no record.
-    gaps: BTreeMap<JobIndex, Gap>,
-    cursors: Cursors,
+    /// Schedules with slots that may have no record.
+    gaps: BTreeMap<CursorKey, Gap>,
     settling: bool,
-    sweeping: bool,
-    /// Slots that were handed over and that this node may not run, and since when
-    /// it knows.
-    untaken: HashMap<Slot, BootInstant>,
+    cursors: Cursors,
+    sweeps: Sweeps,
+    commands: Commands,
+    others: Others,
     memory: Memory,
     store_is_up: bool,
-    beats: u64,
-    duplicates: HashSet<BootId>,
     skewed: bool,
     /// Runs that a drain had to end.
     killed: usize,
@@ -184,30 +153,42 @@ impl Engine {
         offset: Offset,
     ) -> Self {
         let now = Now { boot: identity.started, offset };
-        Self {
-            queue: what_may_still_start(&table, now),
+        let mut engine = Self {
+            queue: DueQueue::new(),
             memory: Memory::new(identity.started),
             rota: Rota::new(settings.heartbeat),
+            cursors: Cursors::wanted(&table, now.boot),
+            table_since: now.boot,
             identity,
             settings,
             table,
             phase: Phase::Opening { failed: false },
             desk: Desk::default(),
+            tokens: Tokens::default(),
             book: Book::default(),
-            running: HashMap::new(),
+            running: BTreeMap::new(),
+            retries: Retries::default(),
             completions: Outbox::default(),
             forfeits: Outbox::default(),
             gaps: BTreeMap::new(),
-            cursors: Cursors { known: now.boot, wanted: true, asked: false },
             settling: false,
-            sweeping: false,
-            untaken: HashMap::new(),
+            sweeps: Sweeps::default(),
+            commands: Commands::default(),
+            others: Others::default(),
             store_is_up: false,
-            beats: 0,
-            duplicates: HashSet::new(),
             skewed: false,
             killed: 0,
-        }
+        };
+        engine.queue = engine.what_may_still_start(now);
+        engine
+    }
+
+    /// The same node with its tokens drawn from `tokens`: with those of a seed it
+    /// decides the same each time.
+    #[must_use]
+    pub fn with_tokens(mut self, tokens: Tokens) -> Self {
+        self.tokens = tokens;
+        self
     }
 
     /// Takes in what happened; the consequences come with the next [`act`](Self::act).
@@ -228,11 +209,13 @@ impl Engine {
                 self.on_forfeits_answered(now, forfeits, answer);
             }
             Event::RunEnded { token, report } => self.on_run_ended(now, token, report),
-            Event::LapsedFound(answer) => self.on_lapsed_found(now, answer, actions),
-            Event::GapsSettled(jobs) => self.on_gaps_settled(&jobs),
-            Event::HeartbeatAnswered(answer) => self.on_heartbeat_answered(answer),
+            Event::Swept(answer) => self.on_swept(now, answer, actions),
+            Event::GapsSettled(schedules) => self.on_gaps_settled(now, &schedules),
+            Event::ControlRead(answer) => self.on_control_read(answer, actions),
+            Event::HeartbeatAnswered(answer) => self.on_heartbeat_answered(answer, actions),
             Event::StoreHealth(health) => self.on_store_health(now, &health, actions),
             Event::WallClockAhead(micros) => self.on_wall_clock_ahead(micros),
+            Event::Reloaded(table, settings) => self.on_reloaded(now, table, settings, actions),
             Event::Drain(cause) => self.on_drain(now, cause),
             Event::Kill => self.on_kill(now, actions),
         }
@@ -244,7 +227,9 @@ impl Engine {
         self.take_due_slots(now);
         self.give_up_expired_claims(now);
         self.make_claims(now, actions);
+        self.retry_runs(now, actions);
         self.renew_leases(now, actions);
+        self.sweep_if_due(now, actions);
         let completions = self.completions.take_due(now.boot);
         if !completions.is_empty() {
             actions.push(Action::Complete(completions));
@@ -260,8 +245,10 @@ impl Engine {
         let due = self.queue.next_wake().filter(|_| self.takes_slots());
         [
             due.map(|at| now.offset.boot_instant(at)),
-            self.desk.next_attempt().filter(|_| self.claims_now()),
+            self.desk.next_attempt().filter(|_| self.claims_now() && self.room() > 0),
             self.book.next_renewal(),
+            self.retries.next(),
+            self.sweeps.next().filter(|_| self.phase == Phase::Open),
             self.completions.next_send(now.boot),
             self.forfeits.next_send(now.boot),
             self.next_drain_step(),
@@ -288,35 +275,40 @@ impl Engine {
         matches!(self.phase, Phase::Draining(_) | Phase::Finished)
     }
 
+    /// How many more slots the node may have: those that it may win included.
+    fn room(&self) -> usize {
+        let Some(most) = self.settings.max_running else { return usize::MAX };
+        let busy = self.running.values().filter(|running| running.takes_room()).count();
+        (most as usize).saturating_sub(busy + self.desk.in_flight())
+    }
+
     fn entry(&self, job: JobIndex) -> &Arc<Job> {
         &self.table[job.0 as usize]
     }
 
-    /// How long the record of a settled slot of `job` is kept.
-    fn keep_settled(&self, job: &Job, slot: SlotTime) -> Duration {
-        job.window(slot) + self.settings.max_clock_skew * 2 + RECORD_MARGIN
+    /// The job that `slot` belongs to, if the table has it.
+    fn find(&self, slot: &Slot) -> Option<Arc<Job>> {
+        self.table.get(&slot.job).cloned()
     }
 
-    /// How long the record of a slot is kept that is not settled yet: whoever comes
-    /// to settle it must find it.
-    fn keep_open(&self) -> Duration {
-        self.settings.retention.keep.max(OPEN_KEPT)
+    /// Whether this node may run `job` at all.
+    fn is_for_us(&self, job: &Job) -> bool {
+        job.may_run_on(&self.identity.node)
+    }
+
+    /// How long the record of a settled slot of `job` is kept. Beyond it the cursor
+    /// holds late claims off; a wish that is repeated has only the record.
+    fn keep_settled(&self, job: &Job, slot: &Slot) -> Duration {
+        match slot.trigger {
+            Some(_) => self.settings.keep_open(),
+            None => job.window(slot.at) + self.settings.max_clock_skew * 2 + RECORD_MARGIN,
+        }
     }
 }
 
 /// The jobs of `table` that are scheduled, with their places.
-fn jobs(table: &JobTable) -> impl Iterator<Item = (JobIndex, &Arc<Job>)> {
+fn scheduled(table: &JobTable) -> impl Iterator<Item = (JobIndex, &Arc<Job>)> {
     (0..).map(JobIndex).zip(table.iter()).filter(|(_, job)| job.enabled)
-}
-
-/// A queue that begins with the slots whose start window may be open at `now`.
-fn what_may_still_start(table: &JobTable, now: Now) -> DueQueue {
-    let mut queue = DueQueue::new();
-    for (job, entry) in jobs(table) {
-        let reach = entry.start_within.unwrap_or(LONGEST_IMPLIED_WINDOW);
-        queue.seed(table, job, slot_time(now.cluster() - reach));
-    }
-    queue
 }
 
 /// The whole second at or before `at`.

@@ -1,8 +1,81 @@
 //! Runs in progress: their leases, and the record of their end.
 
 use super::*;
+use crate::claim::{Fence, Grant};
 use crate::log::events::{self, Finish, LeaseLoss};
-use crate::outcome::Outcome;
+use crate::outcome::{CancelCause, Outcome};
+use crate::policy::{OnCrash, Overlap};
+use crate::run::{Report, Trust};
+use crate::store::{Ownership, Renewal, Then};
+
+/// A slot that this node holds.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) job: Arc<Job>,
+    pub(super) slot: Slot,
+    /// Which run of the slot it is, or will be next.
+    pub(super) attempt: u32,
+    pub(super) fence: Fence,
+    /// How many of its runs have failed.
+    pub(super) failures: u32,
+    /// Why it is to end, if somebody said so.
+    pub(super) cancelled: Option<CancelCause>,
+    pub(super) stage: Stage,
+}
+
+/// How far a slot has come that this node holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Its processes may live.
+    Alive,
+    /// They are gone, and the end of the run is being written. There is another run
+    /// of it here after that, or there is not.
+    Over { again: bool },
+    /// The run failed, and the next begins then.
+    Rests(BootInstant),
+}
+
+impl Running {
+    pub(super) fn new(job: Arc<Job>, slot: Slot, grant: Grant) -> Self {
+        let Grant { fence, attempt, failures } = grant;
+        Self { job, slot, attempt, fence, failures, cancelled: None, stage: Stage::Alive }
+    }
+
+    /// As events name it, held under `token`.
+    pub(super) fn as_run(&self, token: Token) -> events::Run<'_> {
+        events::Run {
+            slot: &self.slot,
+            run_id: token.run_id(self.attempt),
+            attempt: self.attempt,
+            fence: self.fence,
+        }
+    }
+
+    /// The order to run it.
+    pub(super) fn start(&self, token: Token, trusted_until: BootInstant) -> Start {
+        Start {
+            job: Arc::clone(&self.job),
+            slot: self.slot.clone(),
+            token,
+            attempt: self.attempt,
+            fence: self.fence,
+            trusted_until,
+        }
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.stage == Stage::Alive
+    }
+
+    pub(super) fn rests(&self) -> bool {
+        matches!(self.stage, Stage::Rests(_))
+    }
+
+    /// Whether it counts for `max_running`.
+    pub(super) fn takes_room(&self) -> bool {
+        self.stage != Stage::Over { again: false }
+    }
+}
 
 impl Engine {
     /// Renews what is due, all leases together.
@@ -19,7 +92,7 @@ impl Engine {
                     slot: running.slot.clone(),
                     token,
                     ttl: running.job.lease_ttl,
-                    keep_record: self.keep_open(),
+                    keep_record: self.settings.keep_open(),
                 })
             })
             .collect();
@@ -48,16 +121,30 @@ impl Engine {
                 if let Some(until) = self.book.trusted_until(token) {
                     actions.push(Action::Tell(token, Trust::Until(until)));
                 }
-            } else if let Some(running) = self.running.get(&token).filter(|running| !running.over) {
-                self.book.strike(token);
-                events::lease_lost(running.as_run(token), loss(&ownership));
-                actions.push(Action::Tell(token, Trust::Lost));
-            } else {
+                continue;
+            }
+            match self.running.get(&token) {
+                Some(running) if running.is_alive() => {
+                    self.book.strike(token);
+                    events::lease_lost(running.as_run(token), loss(&ownership));
+                    actions.push(Action::Tell(token, Trust::Lost));
+                }
+                Some(running) if running.rests() => {
+                    events::lease_lost(running.as_run(token), loss(&ownership));
+                    self.let_go(token);
+                }
                 // Of a run that is over the answer to its completion tells: that may
                 // have been first.
-                self.book.unanswered(token, now.boot);
+                Some(_) | None => self.book.unanswered(token, now.boot),
             }
         }
+    }
+
+    /// The slot is no longer ours, and nothing of it runs here.
+    fn let_go(&mut self, token: Token) {
+        self.book.strike(token);
+        self.retries.forget(token);
+        self.running.remove(&token);
     }
 
     pub(super) fn on_run_ended(&mut self, now: Now, token: Token, report: Report) {
@@ -65,6 +152,9 @@ impl Engine {
         if report.outcome == Outcome::LeaseLost && self.book.holds(token) {
             events::lease_lost(running.as_run(token), LeaseLoss::NotRenewed);
         }
+        // What else a drain tells a run to do, it does by itself.
+        let cut_short = report.outcome == Outcome::HandedOver;
+        let report = self.by_policy(running, report);
         let finish = Finish {
             outcome: report.outcome,
             exit_code: report.exit_code,
@@ -76,51 +166,74 @@ impl Engine {
         if report.outcome == Outcome::LeaseLost {
             // Whoever settles the slot writes what became of it; this node could
             // not prove that it was still its own.
-            self.book.strike(token);
-            self.running.remove(&token);
+            self.let_go(token);
             return;
         }
-        self.killed += usize::from(report.outcome == Outcome::HandedOver);
-        self.write_end(now, token, report);
+        self.killed += usize::from(cut_short);
+        let then = match report.outcome {
+            Outcome::HandedOver => Then::HandOver(None),
+            _ if self.is_tried_again(token, report.outcome) => Then::Retry,
+            _ => Then::Settle,
+        };
+        self.write_end(now, token, report, then);
     }
 
-    /// A slot won while draining is given to the others without having run.
-    pub(super) fn hand_over_unstarted(&mut self, now: Now, token: Token, running: Running) {
+    /// What a drain ended is handed over, unless the job must not run again.
+    fn by_policy(&self, running: &Running, mut report: Report) -> Report {
+        if report.outcome != Outcome::HandedOver {
+            return report;
+        }
+        if running.job.policies.on_crash == OnCrash::Skip {
+            report.outcome = Outcome::Cancelled;
+            let why = "the node was draining, and its job says on_crash = \"skip\"";
+            report.error = Some(format!("ended: {why}"));
+        }
+        report
+    }
+
+    /// A slot that is not running here is given to the others; to be run at
+    /// `not_before`, if that is said.
+    pub(super) fn hand_over_unstarted(
+        &mut self,
+        now: Now,
+        token: Token,
+        running: Running,
+        not_before: Option<BootInstant>,
+    ) {
         self.running.insert(token, running);
-        let report = Report {
-            outcome: Outcome::HandedOver,
-            exit_code: None,
-            signal: None,
-            error: Some(format!("{} was draining and did not start it", self.identity.node)),
-            started: now.boot,
-            finished: now.boot,
-            tail: String::new(),
-            pid: None,
-        };
-        self.write_end(now, token, report);
+        let not_before = not_before.map(|at| now.offset.cluster_time(at));
+        let why = format!("{} was draining and did not start it", self.identity.node);
+        let report = unstarted(now, Outcome::HandedOver, why);
+        self.write_end(now, token, report, Then::HandOver(not_before));
+    }
+
+    /// A slot whose next run has not begun ends with `outcome`.
+    pub(super) fn end_without_run(&mut self, now: Now, token: Token, outcome: Outcome) {
+        let report = unstarted(now, outcome, "it waited for its next try".to_owned());
+        self.write_end(now, token, report, Then::Settle);
     }
 
     /// Has the end of a run written down, and its slot with it.
-    fn write_end(&mut self, now: Now, token: Token, report: Report) {
+    fn write_end(&mut self, now: Now, token: Token, report: Report, then: Then) {
         let Some(running) = self.running.get_mut(&token) else { return };
-        running.over = true;
+        running.stage = Stage::Over { again: then == Then::Retry };
         let running = &self.running[&token];
         self.completions.put(Completion {
             slot: running.slot.clone(),
             token,
-            run_id: token.run_id(),
             attempt: running.attempt,
             fence: running.fence,
             outcome: report.outcome,
+            then,
             started_at: now.offset.cluster_time(report.started),
             finished_at: now.offset.cluster_time(report.finished),
             exit_code: report.exit_code,
             signal: report.signal,
             error: report.error,
             tail: report.tail,
-            keep_record: match report.outcome {
-                Outcome::HandedOver => self.keep_open(),
-                _ => self.keep_settled(&running.job, running.slot.at),
+            keep_record: match then {
+                Then::Settle => self.keep_settled(&running.job, &running.slot),
+                Then::HandOver(_) | Then::Retry => self.settings.keep_open(),
             },
             retention: self.settings.retention,
         });
@@ -136,17 +249,40 @@ impl Engine {
             Ok(answer) => {
                 self.completions.acknowledged();
                 for (completion, ownership) in completions.into_iter().zip(answer) {
-                    self.book.strike(completion.token);
-                    let running = self.running.remove(&completion.token);
-                    if ownership != Ownership::Ours
-                        && let Some(running) = running
-                    {
-                        events::lease_lost(running.as_run(completion.token), loss(&ownership));
-                    }
+                    self.on_end_written(now, &completion, &ownership);
                 }
             }
             Err(_) => self.completions.unanswered(completions, now.boot),
         }
+    }
+
+    fn on_end_written(&mut self, now: Now, completion: &Completion, ownership: &Ownership) {
+        let token = completion.token;
+        if *ownership == Ownership::Ours && completion.then == Then::Retry {
+            return self.rest(now, token);
+        }
+        self.book.strike(token);
+        let Some(running) = self.running.remove(&token) else { return };
+        if *ownership != Ownership::Ours {
+            events::lease_lost(running.as_run(token), loss(ownership));
+        } else if running.job.policies.overlap != Overlap::Allow {
+            // Another slot may have waited for its turn.
+            self.sweeps.want(now.boot);
+        }
+    }
+}
+
+/// The end of a run that never began.
+fn unstarted(now: Now, outcome: Outcome, why: String) -> Report {
+    Report {
+        outcome,
+        exit_code: None,
+        signal: None,
+        error: Some(why),
+        started: now.boot,
+        finished: now.boot,
+        tail: String::new(),
+        pid: None,
     }
 }
 

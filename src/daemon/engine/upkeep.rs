@@ -1,20 +1,56 @@
-//! What recurs, and what keeps a node in step with the store: opening, beats,
-//! heartbeats, lapsed slots, gaps, health and clocks.
+//! What recurs, and what keeps a node in step with the store and with the others:
+//! beats, heartbeats, commands to all nodes, health and clocks.
+
+use std::collections::{BTreeSet, HashSet};
 
 use super::*;
+use crate::control::Control;
 use crate::log::events;
-use crate::store::LapsedState;
+use crate::name::NodeName;
+use crate::node::{BootId, Heartbeat, HeartbeatReply};
+use crate::store::Health;
+use crate::ticker::beat::Duty;
+
+/// What is known of the commands to the whole cluster.
+#[derive(Debug, Default)]
+pub(super) struct Commands {
+    /// The last that was read; none before the first time.
+    known: Option<Control>,
+    reading: bool,
+}
+
+/// What is known of the other nodes.
+#[derive(Debug, Default)]
+pub(super) struct Others {
+    beats: u64,
+    pub(super) duplicates: HashSet<BootId>,
+    /// Those that go by another table, as of the last heartbeat.
+    differing: Vec<(NodeName, String)>,
+    /// Those of which that was told.
+    told: Vec<(NodeName, String)>,
+}
+
+impl Others {
+    /// Whether all that are up go by the same table, as of the last heartbeat.
+    pub(super) fn agree(&self) -> bool {
+        self.differing.is_empty()
+    }
+}
 
 impl Engine {
     pub(super) fn on_beat(&mut self, now: Now, actions: &mut Vec<Action>) {
         for duty in self.rota.take_due(now.boot) {
             match duty {
                 Duty::Plan => self.plan(now),
-                Duty::Sweep => self.sweep(actions),
+                Duty::Sweep => self.sweep(now, actions),
                 Duty::Heartbeat => actions.push(Action::Heartbeat(self.heartbeat(now))),
                 Duty::CheckClock => actions.push(Action::CheckClock),
                 Duty::Prune => {
                     self.cursors.wanted = true;
+                    if self.phase == Phase::Open {
+                        self.look_after_the_others(now);
+                        actions.push(Action::PublishTable);
+                    }
                     actions.push(Action::Prune);
                 }
             }
@@ -23,23 +59,17 @@ impl Engine {
         self.settle_gaps(actions);
     }
 
-    fn ask_for_cursors(&mut self, actions: &mut Vec<Action>) {
-        if self.cursors.wanted && !self.cursors.asked && !self.is_draining() {
-            self.cursors.asked = true;
-            actions.push(Action::OpenCursors(self.cursors.known));
-        }
-    }
-
-    fn plan(&mut self, now: Now) {
+    pub(super) fn plan(&mut self, now: Now) {
         if self.takes_slots() {
             let passed = self.queue.plan(&self.table, now.cluster(), now.cluster() + LOOKAHEAD);
             for job in passed {
-                self.notice_gap(job, now, now.cluster());
+                let job = Arc::clone(self.entry(job));
+                self.notice_gap(&job, now, now.cluster());
             }
         }
     }
 
-    fn heartbeat(&self, now: Now) -> Heartbeat {
+    pub(super) fn heartbeat(&self, now: Now) -> Heartbeat {
         Heartbeat {
             node: self.identity.node.clone(),
             boot: self.identity.boot,
@@ -51,149 +81,80 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_cursors_opened(
+    pub(super) fn on_heartbeat_answered(
         &mut self,
-        now: Now,
-        answer: StoreResult<Vec<SlotTime>>,
+        answer: StoreResult<HeartbeatReply>,
         actions: &mut Vec<Action>,
     ) {
-        self.cursors.asked = false;
-        let opening = match self.phase {
-            Phase::Opening { failed } => Some(failed),
-            _ => None,
-        };
-        let Ok(cursors) = answer else {
-            if opening.is_some() {
-                self.phase = Phase::Opening { failed: true };
-            }
-            return;
-        };
-        self.cursors.wanted = false;
-        self.cursors.known = now.boot;
-        let Some(failed) = opening else { return };
-        self.phase = Phase::Open;
-        if failed {
-            // Slots went by while the store was away, and this node did not know
-            // the cluster's time. It begins anew with what may still start; every
-            // job is compared with its cursor. Nothing was asked of the store yet.
-            self.queue = what_may_still_start(&self.table, now);
-            self.desk = Desk::default();
-            self.gaps.clear();
-            let table = Arc::clone(&self.table);
-            for (job, _) in jobs(&table) {
-                self.notice_gap(job, now, now.cluster());
-            }
-        } else {
-            self.queue = DueQueue::new();
-            for ((job, _), cursor) in jobs(&self.table).zip(cursors) {
-                self.queue.seed(&self.table, job, cursor);
-            }
-        }
-        self.plan(now);
-        actions.push(Action::Ready);
-    }
-
-    /// Some slot of `job` whose window closes at `until`, or earlier, may have no record.
-    pub(super) fn notice_gap(&mut self, job: JobIndex, now: Now, until: ClusterTime) {
-        let window = self.entry(job).start_within.unwrap_or(LONGEST_IMPLIED_WINDOW);
-        let from = now.boot.minus(window + Duration::from_secs(1)).max(self.identity.started);
-        let gap = self.gaps.entry(job).or_insert(Gap { from, until });
-        gap.until = gap.until.max(until);
-    }
-
-    fn settle_gaps(&mut self, actions: &mut Vec<Action>) {
-        let ready = self.phase == Phase::Open && self.store_is_up && !self.settling;
-        if ready && !self.gaps.is_empty() && self.forfeits.is_empty() {
-            self.settling = true;
-            let gaps = self.gaps.iter().map(|(&job, &gap)| (job, gap)).collect();
-            actions.push(Action::SettleGaps(gaps, self.memory.clone()));
-        }
-    }
-
-    pub(super) fn on_gaps_settled(&mut self, jobs: &[(JobIndex, ClusterTime)]) {
-        self.settling = false;
-        for (job, upto) in jobs {
-            // A slot is looked at only after its window has closed.
-            if self.gaps.get(job).is_some_and(|gap| *upto > gap.until) {
-                self.gaps.remove(job);
-            }
-        }
-    }
-
-    fn sweep(&mut self, actions: &mut Vec<Action>) {
-        if self.phase == Phase::Open && self.store_is_up && !self.sweeping {
-            self.sweeping = true;
-            actions.push(Action::FindLapsed);
-        }
-    }
-
-    pub(super) fn on_lapsed_found(
-        &mut self,
-        now: Now,
-        answer: StoreResult<Vec<Lapsed>>,
-        actions: &mut Vec<Action>,
-    ) {
-        self.sweeping = false;
-        let Ok(lapsed) = answer else { return };
-        if self.phase != Phase::Open {
-            return;
-        }
-        let mut abandoned = Vec::new();
-        let known = std::mem::take(&mut self.untaken);
-        for lapsed in lapsed {
-            let job = self.find(&lapsed.slot).map(|(_, job)| Arc::clone(job));
-            match (lapsed.state, job) {
-                (LapsedState::HandedOver, Some(job)) if job.enabled => {
-                    self.desk.put(lapsed.slot, Cause::HandedOver, now.cluster(), now.boot);
-                }
-                (LapsedState::HandedOver, _) if self.is_left_to_others(now, &known, &lapsed) => {}
-                // Our own run: its completion is under way, or it is being ended.
-                (LapsedState::Lost, _) if self.running.contains_key(&lapsed.token) => {}
-                (_, job) => {
-                    let keep_record = match job {
-                        Some(job) => self.keep_settled(&job, lapsed.slot.at),
-                        None => RECORD_MARGIN,
-                    };
-                    let retention = self.settings.retention;
-                    let abandonment = Abandonment {
-                        slot: lapsed.slot,
-                        token: lapsed.token,
-                        keep_record,
-                        retention,
-                    };
-                    abandoned.push((abandonment, lapsed.node));
-                }
-            }
-        }
-        if !abandoned.is_empty() {
-            actions.push(Action::Abandon(abandoned));
-        }
-    }
-
-    /// Whether some other node may still take a slot that this one may not run.
-    fn is_left_to_others(
-        &mut self,
-        now: Now,
-        known: &HashMap<Slot, BootInstant>,
-        lapsed: &Lapsed,
-    ) -> bool {
-        let since = known.get(&lapsed.slot).copied().unwrap_or(now.boot);
-        self.untaken.insert(lapsed.slot.clone(), since);
-        now.boot.since(since) < UNTAKEN_FOR
-    }
-
-    pub(super) fn on_heartbeat_answered(&mut self, answer: StoreResult<HeartbeatReply>) {
         let Ok(reply) = answer else { return };
-        self.beats += 1;
+        self.others.beats += 1;
         // The first heartbeat replaces that of this node's last start, if any;
         // whoever is replaced later was alive at the same time.
         if let Some(other) = reply.replaced
             && other != self.identity.boot
-            && self.beats > 1
-            && self.duplicates.insert(other)
+            && self.others.beats > 1
+            && self.others.duplicates.insert(other)
         {
             events::node_duplicate(other);
         }
+        self.notice_drift(reply.differing, actions);
+    }
+
+    /// Nodes whose tables differ for longer than it takes to load one on all of them.
+    fn notice_drift(&mut self, differing: Vec<(NodeName, String)>, actions: &mut Vec<Action>) {
+        let others = &mut self.others;
+        others.told.retain(|told| differing.contains(told));
+        let news: Vec<_> = differing
+            .iter()
+            .filter(|other| others.differing.contains(other) && !others.told.contains(other))
+            .cloned()
+            .collect();
+        others.differing = differing;
+        if !news.is_empty() {
+            others.told.extend(news.iter().cloned());
+            actions.push(Action::ReportDrift(news));
+        }
+    }
+
+    /// The version of the control state that the store says is the newest.
+    pub(super) fn heed_version(&mut self, version: u64, actions: &mut Vec<Action>) {
+        let known = self.commands.known.as_ref().map(|control| control.version);
+        if known != Some(version) && !self.commands.reading {
+            self.commands.reading = true;
+            actions.push(Action::ReadControl);
+        }
+    }
+
+    pub(super) fn on_control_read(
+        &mut self,
+        answer: StoreResult<Control>,
+        actions: &mut Vec<Action>,
+    ) {
+        self.commands.reading = false;
+        let Ok(control) = answer else { return };
+        let node = &self.identity.node;
+        let known = self.commands.known.take();
+        let jobs: BTreeSet<_> =
+            known.iter().chain([&control]).flat_map(|control| control.pauses.keys()).collect();
+        for job in jobs {
+            let before = known.as_ref().is_some_and(|known| known.is_paused(job));
+            match (before, control.is_paused(job)) {
+                (false, true) => events::control_paused(job),
+                (true, false) => events::control_resumed(job),
+                _ => {}
+            }
+        }
+        // At the first time nobody knows whether it was asked after this node loaded its
+        // table. A version that went back is that of a store that lost its data.
+        let heeded = match &known {
+            None => 0,
+            Some(known) if known.version <= control.version => known.reload_for(node),
+            Some(_) => u64::MAX,
+        };
+        if control.reload_for(node) > heeded {
+            actions.push(Action::Reload("`solocron reload`"));
+        }
+        self.commands.known = Some(control);
     }
 
     pub(super) fn on_store_health(&mut self, now: Now, health: &Health, actions: &mut Vec<Action>) {
@@ -206,6 +167,7 @@ impl Engine {
                 // It may be another server than before, or one that lost its data.
                 self.cursors.wanted = true;
                 self.ask_for_cursors(actions);
+                self.sweeps.store_is_back(now.boot);
                 self.desk.store_is_back(now.boot);
                 self.book.store_is_back(now.boot);
                 self.completions.store_is_back();

@@ -24,7 +24,7 @@ pub(in crate::run) fn identity() -> Identity {
         cluster: ClusterName::new("prod").unwrap(),
         node: NodeName::new("web-1").unwrap(),
         slot: "backup@2026-11-22T03:00:00Z".parse().unwrap(),
-        run_id: Token::new().run_id(),
+        run_id: Token::new().run_id(1),
         attempt: 1,
         fence: Fence::new(1_795_316_400_000_000),
     }

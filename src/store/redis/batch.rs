@@ -20,7 +20,7 @@ const CALL_BYTES: usize = 1 << 20;
 const PIPELINE_ITEMS: usize = 4096;
 
 /// Calls a script for `items`, which replies with the time and then something for
-/// each, in order.
+/// each, in order; `read` is given the item with it.
 ///
 /// `call` makes one call for some of the items, which `weigh` so many bytes. When a
 /// pipeline gets no answer, its items and those behind it get that error; the whole
@@ -30,25 +30,25 @@ pub(super) async fn run<T, R>(
     items: &[T],
     call: impl Fn(&[T]) -> Cmd,
     weigh: impl Fn(&T) -> usize,
-    read: impl Fn(ClusterTime, Value) -> Result<R>,
+    read: impl Fn(&T, ClusterTime, Value) -> Result<R>,
 ) -> Result<Vec<Result<R>>> {
     let mut results = Vec::with_capacity(items.len());
     let mut rest = items;
     while !rest.is_empty() {
-        let (mut calls, mut sizes) = (Vec::new(), Vec::new());
+        let (mut calls, mut parts) = (Vec::new(), Vec::new());
         let (mut bytes, mut count) = (0, 0);
         while !rest.is_empty() && bytes < PIPELINE_BYTES && count < PIPELINE_ITEMS {
             let (some, weight) = split(rest, &weigh);
             calls.push(call(some));
-            sizes.push(some.len());
+            parts.push(some);
             bytes += weight;
             count += some.len();
             rest = &rest[some.len()..];
         }
         match link.send(Purpose::Write, calls).await {
             Ok(replies) => {
-                for (reply, size) in replies.into_iter().zip(sizes) {
-                    spread(reply, size, &read, &mut results);
+                for (reply, some) in replies.into_iter().zip(parts) {
+                    spread(reply, some, &read, &mut results);
                 }
             }
             Err(error) if results.is_empty() => return Err(error),
@@ -85,16 +85,16 @@ fn split<'a, T>(items: &'a [T], weigh: &impl Fn(&T) -> usize) -> (&'a [T], usize
 }
 
 /// Takes the reply to one call apart.
-fn spread<R>(
+fn spread<T, R>(
     reply: Result<Value>,
-    size: usize,
-    read: &impl Fn(ClusterTime, Value) -> Result<R>,
+    items: &[T],
+    read: &impl Fn(&T, ClusterTime, Value) -> Result<R>,
     results: &mut Vec<Result<R>>,
 ) {
-    let end = results.len() + size;
+    let end = results.len() + items.len();
     match reply.and_then(reply::list).and_then(reply::timed) {
-        Ok((now, values)) if values.len() == size => {
-            results.extend(values.map(|value| read(now, value)));
+        Ok((now, values)) if values.len() == items.len() => {
+            results.extend(items.iter().zip(values).map(|(item, value)| read(item, now, value)));
         }
         Ok(_) => results.resize_with(end, || Err(reply::corrupt("one answer for each item"))),
         Err(error) => results.resize_with(end, || Err(error.clone())),

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use redis::{Cmd, Value};
 
-use crate::claim::{Claim, Claimant, Fence, Grant, Refusal, Verdict};
+use crate::claim::{Claim, Claimant, Claimed, Fence, Grant, Refusal, Token, Verdict};
 use crate::clock::ClusterTime;
+use crate::policy::Overlap;
 use crate::store::redis::keys::{Keys, cursor_field};
 use crate::store::redis::link::Link;
 use crate::store::redis::record::{Record, Told, word};
-use crate::store::redis::{batch, reply, scripts};
+use crate::store::redis::{batch, entry, reply, scripts};
 use crate::store::{Ownership, Renewal, Result};
 
 /// What one claim adds to a request, about.
@@ -21,47 +22,105 @@ pub(super) async fn claim(
     keys: &Keys,
     claimant: &Claimant,
     claims: &[Claim],
-) -> Result<Vec<Verdict>> {
+) -> Result<Vec<Claimed>> {
     let call = |some: &[Claim]| call_of(keys, claimant, some);
-    let verdicts = batch::run(link, claims, call, |_| BYTES, verdict).await?;
-    let or_unknown = |verdict: Result<Verdict>| {
-        verdict.unwrap_or_else(|error| Verdict::Unknown(error.to_string()))
+    let claimed = batch::run(link, claims, call, |_| BYTES, claimed).await?;
+    let or_unknown = |claimed: Result<Claimed>| {
+        claimed.unwrap_or_else(|error| Verdict::Unknown(error.to_string()).into())
     };
-    Ok(verdicts.into_iter().map(or_unknown).collect())
+    Ok(claimed.into_iter().map(or_unknown).collect())
+}
+
+/// What a claim depends on beside slot and token. Slots that are due together have
+/// the same terms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Terms {
+    ttl: u64,
+    life: u64,
+    settled_life: u64,
+    due: i64,
+    start_by: i64,
+    slot: i64,
+    advance: bool,
+    overlap: &'static str,
+    max_takeovers: u32,
+    takes_over: Option<Token>,
+    keep: u64,
+    per_job: u32,
+}
+
+impl Terms {
+    fn of(claim: &Claim) -> Self {
+        let ttl = millis(claim.ttl);
+        Self {
+            ttl,
+            life: ttl + millis(claim.keep_record),
+            settled_life: millis(claim.keep_settled),
+            due: claim.due.unix_micros(),
+            start_by: claim.start_by.unix_micros(),
+            slot: claim.slot.at.unix_seconds(),
+            advance: claim.advance,
+            overlap: match claim.overlap {
+                Overlap::Skip => "skip",
+                Overlap::Allow => "allow",
+                Overlap::Wait => "wait",
+                Overlap::Replace => "replace",
+            },
+            max_takeovers: claim.max_takeovers,
+            takes_over: claim.takes_over,
+            keep: millis(claim.retention.keep),
+            per_job: claim.retention.per_job,
+        }
+    }
+
+    fn add_to(&self, call: &mut Cmd) {
+        call.arg(self.ttl)
+            .arg(self.life)
+            .arg(self.settled_life)
+            .arg(self.due)
+            .arg(self.start_by)
+            .arg(self.slot)
+            .arg(u8::from(self.advance))
+            .arg(self.overlap)
+            .arg(self.max_takeovers)
+            .arg(self.takes_over.map_or_else(|| "-".to_owned(), |token| token.to_string()))
+            .arg(self.keep)
+            .arg(self.per_job);
+    }
 }
 
 fn call_of(keys: &Keys, claimant: &Claimant, claims: &[Claim]) -> Cmd {
-    // Slots that are due together have the same terms; they are sent once.
     let mut numbers = HashMap::new();
     let mut terms = Vec::new();
     let mut terms_of = Vec::with_capacity(claims.len());
     for claim in claims {
-        let ttl = millis(claim.ttl);
-        let term = [
-            ttl.cast_signed(),
-            (ttl + millis(claim.keep_record)).cast_signed(),
-            claim.start_by.unix_micros(),
-            claim.slot.at.unix_seconds(),
-            i64::from(claim.advance),
-        ];
+        let term = Terms::of(claim);
+        // Most often they are those of the claim before.
+        if let Some((last, &number)) = terms.last().zip(terms_of.last())
+            && *last == term
+        {
+            terms_of.push(number);
+            continue;
+        }
         terms_of.push(*numbers.entry(term).or_insert_with(|| {
             terms.push(term);
             terms.len()
         }));
     }
 
-    let mut call = scripts::CLAIM.call_with(3 + claims.len());
-    call.arg(keys.open()).arg(keys.cursors()).arg(keys.fence());
+    let shared = keys.for_records();
+    let mut call = scripts::CLAIM.call_with(shared.len() + 3 + claims.len());
+    for key in shared {
+        call.arg(key);
+    }
+    call.arg(keys.cursors()).arg(keys.fence()).arg(keys.paused());
     for claim in claims {
         call.arg(keys.slot(&claim.slot));
     }
-    call.arg(keys.locks())
-        .arg(keys.slots())
-        .arg(claimant.node.as_str())
-        .arg(micros(claimant.max_early))
-        .arg(terms.len());
+    keys.add_prefixes(&mut call);
+    call.arg(claimant.node.as_str()).arg(micros(claimant.max_early)).arg(terms.len());
     for term in terms {
-        call.arg(&term);
+        term.add_to(&mut call);
     }
     for (claim, term) in claims.iter().zip(terms_of) {
         call.arg(claim.token.to_string())
@@ -71,31 +130,50 @@ fn call_of(keys: &Keys, claimant: &Claimant, claims: &[Claim]) -> Cmd {
     call
 }
 
+/// A verdict, or a list of it and what was written into the ledger.
+fn claimed(claim: &Claim, now: ClusterTime, value: Value) -> Result<Claimed> {
+    let Value::Array(values) = value else { return verdict(now, value).map(Claimed::from) };
+    let mut values = values.into_iter();
+    let verdict = verdict(now, values.next().ok_or_else(|| reply::corrupt("a verdict"))?)?;
+    let entries = values
+        .map(|line| entry::read(&claim.slot.job, &reply::text(line)?))
+        .collect::<Result<_>>()?;
+    Ok(Claimed { verdict, entries })
+}
+
 fn verdict(now: ClusterTime, value: Value) -> Result<Verdict> {
     let line = reply::item(value)?;
-    if let Some(rest) = line.strip_prefix("won ") {
-        let mut words = rest.split(' ');
-        return match (word(&mut words), word(&mut words)) {
-            (Some(fence), Some(attempt)) => {
-                Ok(Verdict::Won(Grant { fence: Fence::new(fence), attempt }))
-            }
-            _ => Err(reply::corrupt("a grant")),
-        };
-    }
-    if let Some(why) = line.strip_prefix("refused ") {
-        return match why {
-            "late" => Ok(Verdict::Refused(Refusal::Late)),
-            "early" => Ok(Verdict::Refused(Refusal::Early)),
-            "past" => Ok(Verdict::Refused(Refusal::Past)),
-            "handed_over" => Ok(Verdict::Refused(Refusal::HandedOver)),
-            _ => Err(reply::corrupt("a refusal")),
-        };
+    let corrupt = || reply::corrupt("a verdict");
+    if let Some((word, rest)) = line.split_once(' ') {
+        match word {
+            "won" => return grant(rest).map(Verdict::Won).ok_or_else(corrupt),
+            "waits" => return rest.parse().map(Verdict::Waits).map_err(|_| corrupt()),
+            "passed_over" => return rest.parse().map(Verdict::Missed).map_err(|_| corrupt()),
+            "refused" => return refusal(rest).map(Verdict::Refused).ok_or_else(corrupt),
+            _ => {}
+        }
     }
     match Record::read(&line)?.told(now) {
         Told::Held(holder) => Ok(Verdict::Held(holder)),
         Told::Settled(settled) => Ok(Verdict::Done(settled)),
-        Told::Free => Err(reply::corrupt("a verdict")),
+        Told::Free => Err(corrupt()),
     }
+}
+
+fn grant(text: &str) -> Option<Grant> {
+    let mut words = text.split(' ');
+    let fence = Fence::new(word(&mut words)?);
+    Some(Grant { fence, attempt: word(&mut words)?, failures: word(&mut words)? })
+}
+
+fn refusal(word: &str) -> Option<Refusal> {
+    Some(match word {
+        "late" => Refusal::Late,
+        "early" => Refusal::Early,
+        "past" => Refusal::Past,
+        "handed_over" => Refusal::HandedOver,
+        _ => return None,
+    })
 }
 
 pub(super) async fn renew(

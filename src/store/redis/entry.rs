@@ -3,12 +3,13 @@
 //! - a run: `OUTCOME SLOT NODE RUN ATTEMPT FENCE STARTED DURATION DELAY EXIT SIGNAL ERROR`
 //! - slots missed: `gap FROM TO COUNT REASON NODE RECORDED`
 //!
-//! SLOT, FROM and TO are Unix seconds. STARTED counts microseconds after the slot,
-//! DURATION after the start, and DELAY after the end: the script fills it in by the
-//! store's clock when it writes the entry. RECORDED is Unix microseconds. `-` stands
-//! for what is absent; ERROR is the rest of the text.
+//! SLOT, FROM and TO are Unix seconds, SLOT with `#ID` behind it where it was
+//! triggered. STARTED counts microseconds after the slot, DURATION after the start, and
+//! DELAY after the end: the script fills it in by the store's clock when it writes the
+//! entry. RECORDED is Unix microseconds. `-` stands for what is absent; ERROR is the
+//! rest of the text.
 
-use crate::claim::Fence;
+use crate::claim::{Fence, Token};
 use crate::clock::ClusterTime;
 use crate::ledger::{Entry, MissedEntry, MissedRange, RunEntry};
 use crate::name::{JobName, NodeName};
@@ -20,10 +21,11 @@ use crate::store::{Completion, Result, StoreError};
 pub(super) fn of_run(node: &NodeName, run: &Completion) -> (String, String) {
     let started = run.started_at.unix_micros();
     let before = format!(
-        "{} {} {node} {} {} {} {} {} ",
+        "{} {}{} {node} {} {} {} {} {} ",
         run.outcome,
         run.slot.at.unix_seconds(),
-        run.run_id,
+        run.slot.trigger.map(|id| format!("#{id}")).unwrap_or_default(),
+        run.token,
         run.attempt,
         run.fence,
         started.saturating_sub(run.slot.at.cluster_time().unix_micros()),
@@ -61,17 +63,18 @@ pub(super) fn read(job: &JobName, line: &str) -> Result<Entry> {
 fn parse_run(job: &JobName, line: &str) -> Option<RunEntry> {
     let mut words = line.splitn(12, ' ');
     let outcome = word(&mut words)?;
-    let at = SlotTime::from_unix_seconds(word(&mut words)?);
-    let (node, run_id, attempt) = (word(&mut words)?, word(&mut words)?, word(&mut words)?);
+    let slot = parse_slot(job, words.next()?)?;
+    let (node, token): (_, Token) = (word(&mut words)?, word(&mut words)?);
+    let attempt = word(&mut words)?;
     let fence = Fence::new(word(&mut words)?);
-    let started = at.cluster_time().unix_micros().checked_add(word(&mut words)?)?;
+    let started = slot.at.cluster_time().unix_micros().checked_add(word(&mut words)?)?;
     let finished = started.checked_add(word(&mut words)?)?;
     let recorded = finished.checked_add(word(&mut words)?)?;
     let (exit_code, signal) = (optional_word(&mut words)?, optional_word(&mut words)?);
     Some(RunEntry {
-        slot: Slot { job: job.clone(), at },
+        slot,
         node,
-        run_id,
+        run_id: token.run_id(attempt),
         attempt,
         fence,
         outcome,
@@ -82,6 +85,16 @@ fn parse_run(job: &JobName, line: &str) -> Option<RunEntry> {
         error: words.next().map(str::to_owned),
         recorded_at: ClusterTime::from_unix_micros(recorded),
     })
+}
+
+fn parse_slot(job: &JobName, text: &str) -> Option<Slot> {
+    match text.split_once('#') {
+        Some((_, trigger)) => Some(Slot::triggered(job.clone(), trigger.parse().ok()?)),
+        None => {
+            let at = SlotTime::from_unix_seconds(text.parse().ok()?);
+            Some(Slot::scheduled(job.clone(), at))
+        }
+    }
 }
 
 fn optional_word<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<Option<i32>> {
@@ -109,7 +122,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::claim::Token;
     use crate::ledger::Retention;
     use crate::outcome::{MissedReason, Outcome};
 
@@ -118,10 +130,10 @@ mod tests {
         Completion {
             slot: "backup@2026-11-22T03:00:00Z".parse().unwrap(),
             token,
-            run_id: token.run_id(),
             attempt: 2,
             fence: Fence::new(1_795_316_400_000_123),
             outcome: Outcome::Failed,
+            then: crate::store::Then::Settle,
             started_at: ClusterTime::from_unix_micros(1_795_316_400_000_456),
             finished_at: ClusterTime::from_unix_micros(1_795_316_401_000_789),
             exit_code: Some(-3),
@@ -144,13 +156,27 @@ mod tests {
                 panic!("a run is a run");
             };
             assert_eq!(read.slot, run.slot);
-            assert_eq!((read.node, read.run_id, read.attempt), (node.clone(), run.run_id, 2));
+            assert_eq!((read.node, read.run_id, read.attempt), (node.clone(), run.run_id(), 2));
             assert_eq!((read.fence, read.outcome), (run.fence, run.outcome));
             assert_eq!((read.started_at, read.finished_at), (run.started_at, run.finished_at));
             assert_eq!((read.exit_code, read.signal), (Some(-3), None));
             assert_eq!(read.error, run.error);
             assert_eq!(read.recorded_at.unix_micros(), run.finished_at.unix_micros() - 17);
         }
+    }
+
+    #[test]
+    fn a_run_of_a_triggered_slot_reads_back_with_its_trigger() {
+        let node = NodeName::new("web-1").unwrap();
+        let mut run = run(None);
+        let trigger =
+            crate::slot::TriggerId::new(ClusterTime::from_unix_micros(1_795_316_400_654_321));
+        run.slot = Slot::triggered(run.slot.job.clone(), trigger);
+        let (before, after) = of_run(&node, &run);
+        let Entry::Run(read) = read(&run.slot.job, &format!("{before}0{after}")).unwrap() else {
+            panic!("a run is a run");
+        };
+        assert_eq!((read.slot, read.started_at), (run.slot, run.started_at));
     }
 
     #[test]

@@ -5,16 +5,23 @@
 //! |---|---|
 //! | `NAME:{NAME.B}:lock:JOB@INSTANT` | the owner token of a slot; the lease |
 //! | `…:slot:JOB@INSTANT` | the slot's record |
-//! | `…:open` | sorted set: open slots by when their lease lapses (ms) |
+//! | `…:open` | sorted set: open slots by when they want somebody (ms): their lease lapses, or they are ready |
+//! | `…:turns` | hash: job to whose turn it is, and who waits, where `overlap` forbids two |
+//! | `…:cancels` | sorted set: runs that are to be cancelled, by when that was asked (ms) |
 //! | `…:cursors` | hash: `JOB#DIGEST` to where the cursor stands |
 //! | `…:fence` | the last fence given out; the one key that never expires |
 //! | `…:ledger:JOB` | stream: one entry for each run and each range missed |
 //! | `…:tails:JOB:succeeded`, `:failed` | lists: the ends of the last outputs |
 //! | `…:ledgers` | sorted set: jobs that have a ledger, by its last entry (ms) |
 //! | `…:nodes` | hash: node to its last heartbeat |
+//! | `…:control` | hash: the version of what people asked for, and of the reloads |
+//! | `…:paused` | hash: job to its pauses |
+//! | `…:table:DIGEST` | what the job table of that digest says of each job |
 //!
 //! The braces are the hash tag: in a Redis Cluster all keys of one bucket live on
 //! one server, so that a script may touch several of them.
+
+use redis::Cmd;
 
 use crate::name::{ClusterName, JobName};
 use crate::outcome::Outcome;
@@ -40,6 +47,16 @@ impl Keys {
         format!("{}{rest}", self.prefix)
     }
 
+    /// The keys that come first in every script that ends slots (`scripts/record.lua`).
+    pub(super) fn for_records(&self) -> [String; 4] {
+        [self.open(), self.ledgers(), self.turns(), self.cancels()]
+    }
+
+    /// The arguments that come first there.
+    pub(super) fn add_prefixes(&self, call: &mut Cmd) {
+        call.arg(self.locks()).arg(self.slots()).arg(self.ledger_prefix());
+    }
+
     /// What the name of a slot follows in the key of its lock.
     pub(super) fn locks(&self) -> String {
         self.key("lock:")
@@ -56,6 +73,26 @@ impl Keys {
 
     pub(super) fn open(&self) -> String {
         self.key("open")
+    }
+
+    pub(super) fn turns(&self) -> String {
+        self.key("turns")
+    }
+
+    pub(super) fn cancels(&self) -> String {
+        self.key("cancels")
+    }
+
+    pub(super) fn control(&self) -> String {
+        self.key("control")
+    }
+
+    pub(super) fn paused(&self) -> String {
+        self.key("paused")
+    }
+
+    pub(super) fn table(&self, digest: &str) -> String {
+        self.key(&format!("table:{digest}"))
     }
 
     pub(super) fn cursors(&self) -> String {

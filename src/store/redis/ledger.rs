@@ -8,6 +8,7 @@ use crate::ledger::{Entry, Query, Retention};
 use crate::name::{JobName, NodeName};
 use crate::slot::{Slot, SlotTime};
 use crate::store::redis::claim::millis;
+use crate::store::redis::control::matters_for;
 use crate::store::redis::keys::{Keys, TAIL_LISTS};
 use crate::store::redis::link::{Link, Purpose};
 use crate::store::redis::record::Record;
@@ -150,7 +151,7 @@ pub(super) async fn recorded(
     for some in slots.chunks(KEYS_AT_ONCE) {
         let exists = |&at: &SlotTime| {
             let mut cmd = redis::cmd("EXISTS");
-            cmd.arg(keys.slot(&Slot { job: job.clone(), at }));
+            cmd.arg(keys.slot(&Slot::scheduled(job.clone(), at)));
             cmd
         };
         for reply in link.send(Purpose::Read, some.iter().map(exists).collect()).await? {
@@ -162,7 +163,9 @@ pub(super) async fn recorded(
     }
     let mut ran = HashSet::new();
     each(link, keys, job, |entry| {
-        if let Entry::Run(run) = entry {
+        if let Entry::Run(run) = entry
+            && run.slot.trigger.is_none()
+        {
             ran.insert(run.slot.at);
         }
     })
@@ -192,8 +195,11 @@ pub(super) async fn story(link: &Link, keys: &Keys, slot: &Slot) -> Result<SlotS
     let mut entries = Vec::new();
     each(link, keys, &slot.job, |entry| {
         let tells = match &entry {
-            Entry::Run(run) => run.slot.at == slot.at,
-            Entry::Missed(missed) => (missed.range.from..=missed.range.to).contains(&slot.at),
+            Entry::Run(run) => run.slot == *slot,
+            // Ranges are the schedule's.
+            Entry::Missed(missed) => {
+                slot.trigger.is_none() && (missed.range.from..=missed.range.to).contains(&slot.at)
+            }
         };
         if tells {
             entries.push(entry);
@@ -212,9 +218,10 @@ pub(super) async fn story(link: &Link, keys: &Keys, slot: &Slot) -> Result<SlotS
 }
 
 pub(super) async fn prune(link: &Link, keys: &Keys, retention: Retention) -> Result<()> {
-    let mut call = scripts::PRUNE.call(&[&keys.open(), &keys.cursors(), &keys.ledgers()]);
+    let more = [keys.cursors(), keys.control(), keys.paused()];
+    let mut call = scripts::PRUNE.call_on_records(keys, &more);
     let keep = millis(retention.keep);
-    call.arg(keys.slots()).arg(keep);
+    call.arg(keep).arg(matters_for());
     let pruned = reply::texts(link.ask(Purpose::Write, call).await?)?;
     let Some((now, jobs)) = pruned.split_first() else {
         return Err(reply::corrupt("the answer to a pruning"));

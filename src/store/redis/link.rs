@@ -23,10 +23,11 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::BootInstant;
-use crate::store::redis::dial::{Driver, dial};
+use crate::store::redis::dial::{Driver, Failure, dial};
 use crate::store::redis::options::Options;
 use crate::store::redis::scripts::Script;
 use crate::store::redis::trouble;
@@ -34,8 +35,15 @@ use crate::store::{Health, Result, StoreError};
 
 /// The delay before the first repeated attempt to connect.
 const FIRST_DELAY: Duration = Duration::from_millis(50);
-/// The longest delay between attempts.
+/// The longest delay between attempts; mostly it is that of [`longest_delay`].
 const LONGEST_DELAY: Duration = Duration::from_secs(2);
+/// While an attempt brings nothing, good or bad, others are begun beside it, up to so
+/// many: what one sent before the network was mended may be lost, and it would wait
+/// for its timeout.
+const DIALS: usize = 8;
+/// The pauses between those are a quarter of a call's timeout, within these bounds.
+const SHORTEST_STAGGER: Duration = Duration::from_millis(25);
+const LONGEST_STAGGER: Duration = Duration::from_millis(500);
 /// An attempt to connect takes several round trips; it may take this long however
 /// short the timeout of one is.
 const SHORTEST_DIAL: Duration = Duration::from_secs(1);
@@ -319,7 +327,8 @@ async fn supervise(shared: Arc<Shared>) {
     let mut failures = 0;
     for number in 1.. {
         let limit = shared.options.timeout.max(SHORTEST_DIAL);
-        let delay = match tokio::time::timeout(limit, dial(&shared.options)).await {
+        let longest = longest_delay(shared.options.timeout);
+        let delay = match tokio::time::timeout(limit, dial_side_by_side(&shared)).await {
             Ok(Ok((connection, driver))) => {
                 let since = BootInstant::now();
                 shared.state.send_replace(State::Up { connection, number });
@@ -339,20 +348,44 @@ async fn supervise(shared: Arc<Shared>) {
                     shared.set_health(Health::Down(why));
                 }
                 failures += 1;
-                delay_after(failures)
+                delay_after(failures).min(longest)
             }
             Ok(Err(failure)) => {
                 failures += 1;
                 shared.fail(&failure.why);
-                if failure.lasting { LONGEST_DELAY } else { delay_after(failures) }
+                if failure.lasting { LONGEST_DELAY } else { delay_after(failures).min(longest) }
             }
             Err(_) => {
                 failures += 1;
                 shared.fail(&format!("no connection within {limit:?}"));
-                delay_after(failures)
+                delay_after(failures).min(longest)
             }
         };
         tokio::time::sleep(delay.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
+    }
+}
+
+/// The first connection that one of several attempts brings; the failure of the last
+/// where all have failed.
+async fn dial_side_by_side(
+    shared: &Arc<Shared>,
+) -> std::result::Result<(MultiplexedConnection, Driver), Failure> {
+    let stagger = stagger(shared.options.timeout);
+    let begin = |dials: &mut JoinSet<_>| {
+        let shared = Arc::clone(shared);
+        dials.spawn(async move { dial(&shared.options).await });
+    };
+    let mut dials = JoinSet::new();
+    begin(&mut dials);
+    loop {
+        tokio::select! {
+            Some(dialled) = dials.join_next() => match dialled {
+                Ok(Err(_)) | Err(_) if !dials.is_empty() => {}
+                Ok(dialled) => return dialled,
+                Err(gone) => return Err(Failure { why: gone.to_string(), lasting: false }),
+            },
+            () = tokio::time::sleep(stagger), if dials.len() < DIALS => begin(&mut dials),
+        }
     }
 }
 
@@ -381,9 +414,35 @@ fn delay_after(failures: u32) -> Duration {
     (FIRST_DELAY * 2_u32.pow(doublings)).min(LONGEST_DELAY)
 }
 
+/// The longest delay on a link whose calls may take `timeout`. That is at most an
+/// eighth of the shortest lease; when a server was away for two fifths of a lease, a
+/// tenth of it is left, and whoever comes back later has lost its runs.
+fn longest_delay(timeout: Duration) -> Duration {
+    (timeout / 4).clamp(FIRST_DELAY, LONGEST_DELAY)
+}
+
+/// The pause between two attempts side by side.
+fn stagger(timeout: Duration) -> Duration {
+    (timeout / 4).clamp(SHORTEST_STAGGER, LONGEST_STAGGER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lease::{grace_on_loss, longest_call, renew_every, trusted_until};
+
+    #[test]
+    fn a_server_that_is_back_after_two_fifths_of_a_lease_is_asked_before_runs_are_ended() {
+        for ttl in [1, 2, 3, 5, 10, 30, 3600].map(Duration::from_secs) {
+            let granted = BootInstant::from_nanos(0);
+            // The outage begins when the next renewal is due: the worst moment.
+            let back = granted + renew_every(ttl) + ttl * 2 / 5;
+            let ending = trusted_until(granted, ttl).minus(grace_on_loss(Duration::MAX, ttl));
+            let timeout = longest_call(ttl).min(Duration::from_secs(1));
+            let asked = back + longest_delay(timeout).max(stagger(timeout));
+            assert!(asked < ending, "{ttl:?}: {:?} too late", asked.since(ending));
+        }
+    }
 
     #[test]
     fn delays_double_up_to_the_longest() {

@@ -3,9 +3,9 @@
 //! Every decision is made inside a Lua script (`scripts/`, one file for each
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
-//! `claim`, `settle`, `cursors`, `ledger` and `nodes`; `batch` cuts a batch into
-//! calls; `link` keeps the connection that `dial` makes; `reply`, `record` and
-//! `entry` read what comes back. `keys` names every key.
+//! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
+//! `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes;
+//! `reply`, `record` and `entry` read what comes back. `keys` names every key.
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
 //! fails over to a replica, or restarts without `appendfsync always`.
@@ -16,19 +16,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::claim::{Claim, Claimant, Verdict};
+use crate::claim::{Claim, Claimant, Claimed, RunId};
 use crate::clock::ClusterTime;
+use crate::control::Control;
 use crate::ledger::{Entry, Query, Retention};
 use crate::name::{JobName, NodeName};
 use crate::node::{BootId, Heartbeat, HeartbeatReply};
 use crate::slot::{Slot, SlotTime};
 use crate::store::{
-    Abandonment, Completion, CursorKey, Forfeit, Health, Lapsed, MissedReport, Ownership, Renewal,
-    Result, SlotStory, Store, Warning,
+    Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
+    Renewal, Result, SlotStory, Store, Sweep, Warning,
 };
 
 mod batch;
 mod claim;
+mod control;
 mod cursors;
 mod dial;
 mod entry;
@@ -42,6 +44,8 @@ mod record;
 mod reply;
 mod scripts;
 mod settle;
+mod sweep;
+mod tables;
 mod trouble;
 
 pub use options::{Address, Options, Pem, TlsOptions};
@@ -88,7 +92,7 @@ impl Store for RedisStore {
         reply::time(self.link.ask(Purpose::Read, redis::cmd("TIME")).await?)
     }
 
-    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Verdict>> {
+    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Claimed>> {
         claim::claim(&self.link, &self.keys, claimant, claims).await
     }
 
@@ -108,8 +112,8 @@ impl Store for RedisStore {
         settle::complete(&self.link, &self.keys, node, completions).await
     }
 
-    async fn lapsed(&self, limit: usize) -> Result<Vec<Lapsed>> {
-        settle::lapsed(&self.link, &self.keys, limit).await
+    async fn sweep(&self, limit: usize) -> Result<Sweep> {
+        sweep::sweep(&self.link, &self.keys, limit).await
     }
 
     async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>> {
@@ -131,6 +135,39 @@ impl Store for RedisStore {
 
     async fn record_missed(&self, by: &NodeName, reports: &[MissedReport]) -> Result<Vec<bool>> {
         cursors::record_missed(&self.link, &self.keys, by, reports).await
+    }
+
+    async fn trigger(&self, by: &NodeName, slot: &Slot, keep: Duration) -> Result<bool> {
+        control::trigger(&self.link, &self.keys, by, slot, keep).await
+    }
+
+    async fn cancel(&self, run: RunId) -> Result<Option<Cancelled>> {
+        control::cancel(&self.link, &self.keys, run).await
+    }
+
+    async fn pause(&self, job: &JobName, pause: bool) -> Result<bool> {
+        control::pause(&self.link, &self.keys, job, pause).await
+    }
+
+    async fn request_reload(&self, node: Option<&NodeName>) -> Result<()> {
+        control::request_reload(&self.link, &self.keys, node).await
+    }
+
+    async fn control(&self) -> Result<Control> {
+        control::control(&self.link, &self.keys).await
+    }
+
+    async fn publish_table(
+        &self,
+        digest: &str,
+        jobs: &[(JobName, u64)],
+        keep: Duration,
+    ) -> Result<()> {
+        tables::publish(&self.link, &self.keys, digest, jobs, keep).await
+    }
+
+    async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>> {
+        tables::table(&self.link, &self.keys, digest).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {

@@ -19,22 +19,32 @@ pub(super) async fn heartbeat(
 ) -> Result<HeartbeatReply> {
     let keep = millis(heartbeat.keep);
     let mut call = scripts::HEARTBEAT.call(&[&keys.nodes()]);
-    call.arg(heartbeat.node.as_str()).arg(heartbeat.boot.to_string()).arg(keep).arg(format!(
-        "{} {keep} {} {} {}",
-        heartbeat.started_at.unix_micros(),
-        u8::from(heartbeat.draining),
-        heartbeat.table,
-        heartbeat.version,
-    ));
-    let [now, replaced] = reply::texts(link.ask(Purpose::Write, call).await?)?
-        .try_into()
-        .map_err(|_| reply::corrupt("the answer to a heartbeat"))?;
+    call.arg(heartbeat.node.as_str())
+        .arg(heartbeat.boot.to_string())
+        .arg(keep)
+        .arg(&heartbeat.table)
+        .arg(format!(
+            "{} {keep} {} {} {}",
+            heartbeat.started_at.unix_micros(),
+            u8::from(heartbeat.draining),
+            heartbeat.table,
+            heartbeat.version,
+        ));
+    let answer = link.ask(Purpose::Write, call).await?;
+    let mut pairs = reply::pairs(answer)?.into_iter();
+    let (now, replaced) =
+        pairs.next().ok_or_else(|| reply::corrupt("the answer to a heartbeat"))?;
     let now = now.parse().map_err(|_| reply::corrupt("a time"))?;
     let replaced = match replaced.as_str() {
         "" => None,
         boot => Some(boot.parse().map_err(|_| reply::corrupt("a boot id"))?),
     };
-    Ok(HeartbeatReply { now: ClusterTime::from_unix_micros(now), replaced })
+    let named = |(node, table): (String, String)| {
+        Ok((node.parse().map_err(|_| reply::corrupt("the name of a node"))?, table))
+    };
+    let mut differing = pairs.map(named).collect::<Result<Vec<_>>>()?;
+    differing.sort();
+    Ok(HeartbeatReply { now: ClusterTime::from_unix_micros(now), replaced, differing })
 }
 
 pub(super) async fn nodes(link: &Link, keys: &Keys) -> Result<Vec<Heartbeat>> {

@@ -1,15 +1,15 @@
-//! A slot's record as text: `STATE TOKEN FENCE ATTEMPT NODE CLAIMED_AT GIVERS`,
-//! with `running LAPSES` as the state of one that is held.
+//! A slot's record as text: `STATE TOKEN FENCE ATTEMPT NODE CLAIMED_AT TAKEOVERS
+//! FAILURES CANCEL GIVERS`, with `running LAPSES` as the state of one that is held.
 //!
 //! Written and read by the scripts (`scripts/prelude.lua` explains it), only read
-//! here. `running 1795316430002 0193… 1795316400000123 1 web-1 1795316400000123`
+//! here. `running 1795316430002 0193… 1795316400000123 1 web-1 1795316400000123 0 0 -`
 
 use std::str::FromStr;
 
 use crate::claim::{Fence, Holder, Settled, Token};
 use crate::clock::ClusterTime;
 use crate::name::NodeName;
-use crate::outcome::Outcome;
+use crate::outcome::{CancelCause, Outcome, Ready};
 use crate::store::{Result, SlotRecord, SlotState, StoreError};
 
 /// Where the slot of a record stands.
@@ -17,7 +17,7 @@ use crate::store::{Result, SlotRecord, SlotState, StoreError};
 pub(super) enum Standing {
     /// Held until this instant, unless it is renewed.
     Running(ClusterTime),
-    HandedOver,
+    Ready(Ready),
     Settled(Outcome),
 }
 
@@ -35,9 +35,11 @@ pub(super) struct Record {
     pub(super) standing: Standing,
     pub(super) token: Token,
     fence: Fence,
-    attempt: u32,
+    pub(super) attempt: u32,
     pub(super) node: NodeName,
     claimed_at: ClusterTime,
+    pub(super) takeovers: u32,
+    pub(super) cancel: Option<CancelCause>,
 }
 
 impl Record {
@@ -50,8 +52,11 @@ impl Record {
         let mut words = line.split(' ');
         let standing = match words.next()? {
             "running" => Standing::Running(ClusterTime::from_unix_millis(word(&mut words)?)),
-            "handed_over" => Standing::HandedOver,
-            other => Standing::Settled(other.parse().ok()?),
+            // `handed_over` is how a run ends, but not how a slot does.
+            other => match other.parse() {
+                Ok(why) => Standing::Ready(why),
+                Err(_) => Standing::Settled(other.parse().ok()?),
+            },
         };
         Some(Self {
             standing,
@@ -60,6 +65,12 @@ impl Record {
             attempt: word(&mut words)?,
             node: word(&mut words)?,
             claimed_at: ClusterTime::from_unix_micros(word(&mut words)?),
+            takeovers: word(&mut words)?,
+            // Failures are counted by the scripts alone.
+            cancel: match words.nth(1)? {
+                "-" => None,
+                cause => Some(cause.parse().ok()?),
+            },
         })
     }
 
@@ -70,7 +81,7 @@ impl Record {
             Standing::Running(lapses_at) => {
                 Told::Held(Holder { node, token, remaining: lapses_at.since(now) })
             }
-            Standing::HandedOver => Told::Free,
+            Standing::Ready(_) => Told::Free,
             Standing::Settled(outcome) => Told::Settled(Settled { node, token, outcome }),
         }
     }
@@ -81,7 +92,7 @@ impl Record {
                 Standing::Running(lapses_at) => {
                     SlotState::Running { remaining: lapses_at.since(now) }
                 }
-                Standing::HandedOver => SlotState::HandedOver,
+                Standing::Ready(why) => SlotState::Ready(why),
                 Standing::Settled(outcome) => SlotState::Settled(outcome),
             },
             node: self.node,
@@ -108,9 +119,11 @@ mod tests {
 
     #[test]
     fn a_record_is_read_with_and_without_givers() {
-        let plain =
-            format!("running 1795316430000 {TOKEN} 1795316400000123 2 web-1 1795316400000100");
+        let plain = format!(
+            "running 1795316430000 {TOKEN} 1795316400000123 2 web-1 1795316400000100 1 0 -"
+        );
         let record = Record::read(&plain).unwrap();
+        assert_eq!((record.takeovers, record.cancel), (1, None));
         assert_eq!(record.token.to_string(), TOKEN);
         let shown = record.clone().shown(ClusterTime::from_unix_millis(1_795_316_427_000));
         assert_eq!((shown.fence.get(), shown.attempt), (1_795_316_400_000_123, 2));
@@ -121,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_lapsed_record_has_nothing_remaining() {
-        let record = Record::read(&format!("running 5 {TOKEN} 5 1 web-1 7")).unwrap();
+        let record = Record::read(&format!("running 5 {TOKEN} 5 1 web-1 7 0 0 asked")).unwrap();
         let Told::Held(holder) = record.told(ClusterTime::from_unix_millis(6)) else {
             panic!("it is held");
         };
@@ -131,7 +144,7 @@ mod tests {
     #[test]
     fn a_settled_record_tells_its_outcome() {
         for &outcome in Outcome::ALL {
-            let record = Record::read(&format!("{outcome} {TOKEN} 5 1 web-1 7")).unwrap();
+            let record = Record::read(&format!("{outcome} {TOKEN} 5 1 web-1 7 0 0 -")).unwrap();
             match record.told(ClusterTime::from_unix_millis(0)) {
                 Told::Settled(settled) => assert_eq!(settled.outcome, outcome),
                 other => assert_eq!((other, outcome), (Told::Free, Outcome::HandedOver)),
@@ -140,9 +153,34 @@ mod tests {
     }
 
     #[test]
+    fn a_record_that_is_ready_tells_why() {
+        for &why in Ready::ALL {
+            let record = Record::read(&format!("{why} {TOKEN} 0 0 web-1 7 0 0 -")).unwrap();
+            let shown = record.clone().shown(ClusterTime::from_unix_millis(0));
+            assert_eq!((shown.state, shown.attempt), (SlotState::Ready(why), 0));
+            assert_eq!(record.told(ClusterTime::from_unix_millis(0)), Told::Free);
+        }
+    }
+
+    #[test]
+    fn a_record_tells_why_its_run_is_to_be_cancelled() {
+        for &cause in CancelCause::ALL {
+            let line = format!("running 5 {TOKEN} 5 1 web-1 7 0 3 {cause} {TOKEN}");
+            assert_eq!(Record::read(&line).unwrap().cancel, Some(cause));
+        }
+    }
+
+    #[test]
     fn what_is_no_record_is_corrupt() {
-        for bad in ["", "running", "walking x 1 1 web-1 1", &format!("running 1 {TOKEN} 1 1 -x 1")]
-        {
+        let of = |state: &str, rest: &str| format!("{state} {TOKEN} 1 1 {rest}");
+        for bad in [
+            "",
+            "running",
+            &of("walking", "web-1 1 0 0 -"),
+            &of("running 1", "-x 1 0 0 -"),
+            &of("running 1", "web-1 1 0 0 why"),
+            &of("running 1", "web-1 1"),
+        ] {
             assert!(matches!(Record::read(bad), Err(StoreError::Corrupt(_))), "{bad}");
         }
     }

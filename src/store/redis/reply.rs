@@ -83,8 +83,13 @@ pub(super) fn item(value: Value) -> Result<String> {
     }
 }
 
+/// `yes` or `no`, for each item.
+pub(super) fn did<T>(_item: &T, _now: ClusterTime, value: Value) -> Result<bool> {
+    yes(value)
+}
+
 /// `yes` or `no`.
-pub(super) fn did(_now: ClusterTime, value: Value) -> Result<bool> {
+pub(super) fn yes(value: Value) -> Result<bool> {
     match item(value)?.as_str() {
         "yes" => Ok(true),
         "no" => Ok(false),
@@ -93,7 +98,7 @@ pub(super) fn did(_now: ClusterTime, value: Value) -> Result<bool> {
 }
 
 /// What somebody who asked by token at `now` is told.
-pub(super) fn ownership(now: ClusterTime, value: Value) -> Result<Ownership> {
+pub(super) fn ownership<T>(_item: &T, now: ClusterTime, value: Value) -> Result<Ownership> {
     let line = item(value)?;
     match line.as_str() {
         "ours" => Ok(Ownership::Ours),

@@ -1,8 +1,11 @@
-//! The operations that must be atomic: one Lua file each, behind a common prelude.
+//! The operations that must be atomic. Each is one Lua file, the claim four, behind a
+//! common prelude and the parts that it shares with others.
 
 use std::sync::LazyLock;
 
 use redis::Cmd;
+
+use crate::store::redis::keys::Keys;
 
 /// One operation.
 #[derive(Debug)]
@@ -12,11 +15,11 @@ pub(super) struct Script {
 }
 
 macro_rules! scripts {
-    ($($name:ident = $file:literal),+ $(,)?) => {
+    ($($name:ident = $($part:literal)+;)+) => {
         $(pub(super) static $name: Script = Script {
             code: concat!(
                 include_str!("scripts/prelude.lua"),
-                include_str!(concat!("scripts/", $file)),
+                $(include_str!(concat!("scripts/", $part)),)+
             ),
             hash: LazyLock::new(|| redis::Script::new($name.code).get_hash().to_owned()),
         };)+
@@ -28,18 +31,23 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM = "claim.lua",
-    RENEW = "renew.lua",
-    COMPLETE = "complete.lua",
-    ABANDON = "abandon.lua",
-    FORFEIT = "forfeit.lua",
-    LAPSED = "lapsed.lua",
-    OPEN_CURSORS = "open_cursors.lua",
-    RECORD_MISSED = "record_missed.lua",
-    HEARTBEAT = "heartbeat.lua",
-    NODES = "nodes.lua",
-    LEAVE = "leave.lua",
-    PRUNE = "prune.lua",
+    CLAIM = "cursor.lua" "record.lua" "turn.lua" "missed.lua" "claim/terms.lua"
+        "claim/writes.lua" "claim/waiting.lua" "claim/claims.lua";
+    RENEW = "renew.lua";
+    COMPLETE = "record.lua" "turn.lua" "complete.lua";
+    ABANDON = "record.lua" "turn.lua" "abandon.lua";
+    FORFEIT = "record.lua" "turn.lua" "forfeit.lua";
+    SWEEP = "sweep.lua";
+    OPEN_CURSORS = "cursor.lua" "open_cursors.lua";
+    RECORD_MISSED = "cursor.lua" "record.lua" "turn.lua" "record_missed.lua";
+    TRIGGER = "trigger.lua";
+    CANCEL = "cancel.lua";
+    PAUSE = "control.lua" "pause.lua";
+    RELOAD = "control.lua" "reload.lua";
+    HEARTBEAT = "heartbeat.lua";
+    NODES = "nodes.lua";
+    LEAVE = "leave.lua";
+    PRUNE = "record.lua" "turn.lua" "control.lua" "prune.lua";
 }
 
 impl Script {
@@ -49,6 +57,17 @@ impl Script {
         for key in keys {
             cmd.arg(key);
         }
+        cmd
+    }
+
+    /// A call of a script that ends slots (`scripts/record.lua`), with these keys more.
+    pub(super) fn call_on_records(&self, keys: &Keys, more: &[String]) -> Cmd {
+        let shared = keys.for_records();
+        let mut cmd = self.call_with(shared.len() + more.len());
+        for key in shared.iter().chain(more) {
+            cmd.arg(key);
+        }
+        keys.add_prefixes(&mut cmd);
         cmd
     }
 

@@ -2,14 +2,14 @@
 
 use redis::Cmd;
 
+use crate::clock::ClusterTime;
 use crate::ledger::{MissedRange, TAILS_KEPT};
 use crate::name::NodeName;
 use crate::store::redis::claim::millis;
 use crate::store::redis::keys::{Keys, tail_list};
-use crate::store::redis::link::{Link, Purpose};
-use crate::store::redis::record::{Record, Standing};
+use crate::store::redis::link::Link;
 use crate::store::redis::{batch, entry, reply, scripts};
-use crate::store::{Abandonment, Completion, Forfeit, Lapsed, LapsedState, Ownership, Result};
+use crate::store::{Abandonment, Completion, Forfeit, Ownership, Result, Then};
 
 /// What an item adds to a request, its output apart, about.
 const BYTES: usize = 400;
@@ -21,12 +21,8 @@ pub(super) async fn complete(
     completions: &[Completion],
 ) -> Result<Vec<Ownership>> {
     let call = |some: &[Completion]| {
-        let mut call = scripts::COMPLETE.call(&[&keys.open(), &keys.ledgers()]);
-        call.arg(keys.locks())
-            .arg(keys.slots())
-            .arg(keys.ledger_prefix())
-            .arg(keys.tails_prefix())
-            .arg(TAILS_KEPT);
+        let mut call = scripts::COMPLETE.call_on_records(keys, &[]);
+        call.arg(keys.tails_prefix()).arg(TAILS_KEPT);
         for run in some {
             add_completion(&mut call, node, run);
         }
@@ -48,10 +44,19 @@ fn add_completion(call: &mut Cmd, node: &NodeName, run: &Completion) {
         .arg(before)
         .arg(after)
         .arg(run.finished_at.unix_micros())
-        .arg(format!("{} {}", run.run_id, run.tail))
+        .arg(format!("{} {}", run.run_id(), run.tail))
         .arg(tail_list(run.outcome))
         .arg(millis(run.retention.keep))
         .arg(run.retention.per_job);
+    match run.then {
+        Then::Settle => call.arg("settle"),
+        Then::Retry => call.arg("retry"),
+        Then::HandOver(not_before) => {
+            // Not before its millisecond is over: the index counts in those.
+            let micros = not_before.map_or(0, ClusterTime::unix_micros);
+            call.arg(micros.saturating_add(999).div_euclid(1000))
+        }
+    };
 }
 
 pub(super) async fn abandon(
@@ -61,20 +66,21 @@ pub(super) async fn abandon(
     abandonments: &[Abandonment],
 ) -> Result<Vec<bool>> {
     let call = |some: &[Abandonment]| {
-        let mut call = scripts::ABANDON.call(&[&keys.open(), &keys.ledgers()]);
-        call.arg(keys.locks()).arg(keys.slots()).arg(keys.ledger_prefix()).arg(by.as_str());
+        let mut call = scripts::ABANDON.call_on_records(keys, &[]);
+        call.arg(by.as_str());
         for lost in some {
             call.arg(lost.slot.to_string())
                 .arg(lost.slot.job.as_str())
-                .arg(lost.slot.at.unix_seconds())
                 .arg(lost.token.to_string())
+                .arg(&lost.why)
                 .arg(millis(lost.keep_record))
                 .arg(millis(lost.retention.keep))
                 .arg(lost.retention.per_job);
         }
         call
     };
-    batch::all(batch::run(link, abandonments, call, |_| BYTES, reply::did).await?)
+    let weigh = |lost: &Abandonment| BYTES + lost.why.len();
+    batch::all(batch::run(link, abandonments, call, weigh, reply::did).await?)
 }
 
 pub(super) async fn forfeit(
@@ -84,8 +90,7 @@ pub(super) async fn forfeit(
     forfeits: &[Forfeit],
 ) -> Result<Vec<bool>> {
     let call = |some: &[Forfeit]| {
-        let mut call = scripts::FORFEIT.call(&[&keys.open(), &keys.ledgers()]);
-        call.arg(keys.locks()).arg(keys.slots()).arg(keys.ledger_prefix());
+        let mut call = scripts::FORFEIT.call_on_records(keys, &[]);
         for item in some {
             let at = item.slot.at;
             let range = MissedRange { from: at, to: at, count: 1, reason: item.reason };
@@ -100,25 +105,4 @@ pub(super) async fn forfeit(
         call
     };
     batch::all(batch::run(link, forfeits, call, |_| BYTES, reply::did).await?)
-}
-
-/// So many lapsed slots are asked for at once.
-const LAPSED_AT_ONCE: usize = 10_000;
-
-pub(super) async fn lapsed(link: &Link, keys: &Keys, limit: usize) -> Result<Vec<Lapsed>> {
-    let mut call = scripts::LAPSED.call(&[&keys.open()]);
-    call.arg(keys.slots()).arg(limit.min(LAPSED_AT_ONCE));
-    let found = reply::pairs(link.ask(Purpose::Write, call).await?)?;
-    found.into_iter().map(|(name, record)| lapsed_of(&name, &record)).collect()
-}
-
-fn lapsed_of(name: &str, record: &str) -> Result<Lapsed> {
-    let slot = name.parse().map_err(|_| reply::corrupt("the name of a slot"))?;
-    let record = Record::read(record)?;
-    let state = match record.standing {
-        Standing::Running(_) => LapsedState::Lost,
-        Standing::HandedOver => LapsedState::HandedOver,
-        Standing::Settled(_) => return Err(reply::corrupt("an open slot")),
-    };
-    Ok(Lapsed { slot, token: record.token, node: record.node, state })
 }

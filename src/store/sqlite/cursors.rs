@@ -5,11 +5,9 @@ use std::time::Duration;
 use rusqlite::{OptionalExtension as _, params};
 
 use super::fault::Fault;
-use super::ledger;
 use super::thread::Step;
-use crate::name::NodeName;
 use crate::slot::SlotTime;
-use crate::store::{CursorKey, MissedReport, rules};
+use crate::store::CursorKey;
 
 /// Where the cursor stands, if it exists.
 pub(super) fn find(step: &Step<'_>, key: &CursorKey) -> Result<Option<SlotTime>, Fault> {
@@ -73,26 +71,6 @@ pub(super) fn open(
     }
     expire(step)?;
     Ok(stand)
-}
-
-pub(super) fn record_missed(
-    step: &mut Step<'_>,
-    by: &NodeName,
-    reports: &[MissedReport],
-) -> Result<Vec<bool>, Fault> {
-    let mut did = Vec::with_capacity(reports.len());
-    for report in reports {
-        let cursor = find(step, &report.cursor)?;
-        let entries = rules::record_missed(step.now, by, report, cursor);
-        did.push(entries.is_some());
-        if let Some(entries) = entries {
-            put(step, &report.cursor, report.upto)?;
-            for entry in &entries {
-                ledger::append(step, entry, None, report.retention)?;
-            }
-        }
-    }
-    Ok(did)
 }
 
 /// Removes expired cursors; there are few.

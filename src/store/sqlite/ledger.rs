@@ -14,6 +14,7 @@ use crate::name::JobName;
 use crate::outcome::Outcome;
 use crate::slot::{Slot, SlotTime};
 use crate::store::SlotStory;
+use crate::store::rules::LedgerWrite;
 
 /// So many of a job's oldest entries are looked at for their age with every new one.
 const AGED: usize = 8;
@@ -21,11 +22,17 @@ const AGED: usize = 8;
 /// Writes an entry, and removes what the job has too much of.
 pub(super) fn append(
     step: &Step<'_>,
-    entry: &Entry,
+    write: &LedgerWrite,
     tail: Option<&str>,
     retention: Retention,
 ) -> Result<(), Fault> {
+    let entry = &write.entry;
     let job = entry.job().as_str();
+    if let (Entry::Missed(missed), Some(joins)) = (entry, write.joins)
+        && join(step, missed, joins)?
+    {
+        return Ok(());
+    }
     let number: i64 = step
         .tx
         .prepare_cached(
@@ -40,6 +47,31 @@ pub(super) fn append(
         put_tail(step, job, run.outcome == Outcome::Succeeded, tail)?;
     }
     trim(step, job, number, retention)
+}
+
+/// Joins the entry to the job's last one, if that is a range missed for the same reason,
+/// not older than `joins`, and ends before it begins; whether it does.
+fn join(step: &Step<'_>, missed: &MissedEntry, joins: SlotTime) -> Result<bool, Fault> {
+    let joined = step
+        .tx
+        .prepare_cached(
+            "UPDATE ledger SET slot_to = ?6, count = count + ?7, recorded_at = ?8, node = ?9
+             WHERE id = (SELECT id FROM ledger WHERE cluster = ?1 AND job = ?2
+                         ORDER BY number DESC LIMIT 1)
+               AND reason = ?3 AND slot >= ?4 AND slot_to < ?5",
+        )?
+        .execute(params![
+            step.cluster,
+            missed.job.as_str(),
+            missed.range.reason.as_str(),
+            joins.unix_seconds(),
+            missed.range.from.unix_seconds(),
+            missed.range.to.unix_seconds(),
+            i64::try_from(missed.range.count).unwrap_or(i64::MAX),
+            missed.recorded_at.unix_micros(),
+            missed.node.as_str(),
+        ])?;
+    Ok(joined > 0)
 }
 
 /// Removes what a job has too much of, now that its newest entry is `number`: what
@@ -75,9 +107,10 @@ fn oldest(step: &Step<'_>, keep: Duration) -> i64 {
 fn put_run(step: &Step<'_>, number: i64, run: &RunEntry) -> Result<(), Fault> {
     step.tx
         .prepare_cached(
-            "INSERT INTO ledger (cluster, job, number, recorded_at, node, slot, outcome, run_id,
-                                 attempt, fence, started_at, finished_at, exit_code, signal, error)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+            "INSERT INTO ledger (cluster, job, number, recorded_at, node, slot, trigger_id,
+                                 outcome, run_id, attempt, fence, started_at, finished_at,
+                                 exit_code, signal, error)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute(params![
             step.cluster,
@@ -86,6 +119,7 @@ fn put_run(step: &Step<'_>, number: i64, run: &RunEntry) -> Result<(), Fault> {
             run.recorded_at.unix_micros(),
             run.node.as_str(),
             run.slot.at.unix_seconds(),
+            records::trigger(&run.slot),
             run.outcome.as_str(),
             run.run_id.to_string(),
             run.attempt,
@@ -102,9 +136,9 @@ fn put_run(step: &Step<'_>, number: i64, run: &RunEntry) -> Result<(), Fault> {
 fn put_missed(step: &Step<'_>, number: i64, missed: &MissedEntry) -> Result<(), Fault> {
     step.tx
         .prepare_cached(
-            "INSERT INTO ledger (cluster, job, number, recorded_at, node, slot, outcome, slot_to,
-                                 count, reason)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+            "INSERT INTO ledger (cluster, job, number, recorded_at, node, slot, trigger_id,
+                                 outcome, slot_to, count, reason)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, '', ?7, ?8, ?9, ?10)",
         )?
         .execute(params![
             step.cluster,
@@ -152,7 +186,8 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT job, recorded_at, node, slot, outcome, slot_to, count, reason, run_id, \
-             attempt, fence, started_at, finished_at, exit_code, signal, error FROM ledger ",
+             attempt, fence, started_at, finished_at, exit_code, signal, error, \
+             trigger_id FROM ledger ",
             $rest
         )
     };
@@ -174,14 +209,15 @@ pub(super) const OF_ALL: &str = select!(
 );
 
 pub(super) const OF_SLOT: &str = select!(
-    "WHERE cluster = ?1 AND job = ?2 AND slot <= ?3 AND (slot = ?3 OR slot_to >= ?3)
+    "WHERE cluster = ?1 AND job = ?2 AND slot <= ?3
+       AND (slot = ?3 AND trigger_id = ?4 AND slot_to IS NULL OR ?4 = '' AND slot_to >= ?3)
      ORDER BY number"
 );
 
 /// An entry from its row.
 fn read(row: &Row<'_>) -> Result<Entry, Fault> {
-    let (job, at): (String, i64) = (row.get(0)?, row.get(3)?);
-    let slot = records::slot(&job, at)?;
+    let (job, trigger): (String, String) = (row.get(0)?, row.get(16)?);
+    let slot = records::slot(&job, row.get(3)?, &trigger)?;
     let recorded_at = ClusterTime::from_unix_micros(row.get(1)?);
     let node = records::parse("the name of a node", &row.get::<_, String>(2)?)?;
     if let Some(to) = row.get::<_, Option<i64>>(5)? {
@@ -233,7 +269,8 @@ pub(super) fn history(step: &mut Step<'_>, query: &Query) -> Result<Vec<Entry>, 
 
 pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault> {
     let record = records::find(step, slot)?.map(|record| record.shown(step.now));
-    let of_slot = params![step.cluster, slot.job.as_str(), slot.at.unix_seconds()];
+    let trigger = records::trigger(slot);
+    let of_slot = params![step.cluster, slot.job.as_str(), slot.at.unix_seconds(), trigger];
     let mut statement = step.tx.prepare_cached(OF_SLOT)?;
     let mut rows = statement.query(of_slot)?;
     let mut entries = Vec::new();
@@ -245,6 +282,7 @@ pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault
         .prepare_cached(
             "SELECT tail FROM ledger JOIN tails ON entry = id
              WHERE ledger.cluster = ?1 AND ledger.job = ?2 AND slot = ?3
+               AND trigger_id = ?4
              ORDER BY id DESC LIMIT 1",
         )?
         .query_row(of_slot, |row| row.get(0))
@@ -253,9 +291,11 @@ pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault
 }
 
 pub(super) const RECORDED: &str = "SELECT EXISTS (SELECT 1 FROM slots
-                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND keep_until > ?4)
+                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND trigger_id = ''
+                      AND keep_until > ?4)
          OR EXISTS (SELECT 1 FROM ledger
-                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND run_id IS NOT NULL)";
+                    WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND trigger_id = ''
+                      AND run_id IS NOT NULL)";
 
 pub(super) fn recorded(
     step: &mut Step<'_>,

@@ -16,33 +16,40 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::watch;
 
-use crate::claim::{Claim, Claimant, Verdict};
+use crate::claim::{Claim, Claimant, Claimed, RunId};
 use crate::clock::ClusterTime;
+use crate::control::Control;
 use crate::ledger::{Entry, Query, Retention};
 use crate::name::{ClusterName, JobName, NodeName};
 use crate::node::{BootId, Heartbeat, HeartbeatReply};
 use crate::slot::{Slot, SlotTime};
+use crate::store::ground as steps;
 use crate::store::{
-    Abandonment, Completion, CursorKey, Forfeit, Health, Lapsed, MissedReport, Ownership, Renewal,
-    Result, SlotStory, Store, Warning,
+    Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
+    Renewal, Result, SlotStory, Store, Sweep, Warning,
 };
 
 mod calls;
-mod claims;
 mod connection;
+mod control;
 mod cursors;
 mod fault;
 mod file;
+mod ground;
 mod kernel;
 mod ledger;
 mod nodes;
+mod open;
+mod published;
 mod records;
 mod thread;
+mod turns;
 
 #[cfg(test)]
 mod tests;
 
-pub use kernel::Kernel;
+use self::ground::each;
+pub use self::kernel::Kernel;
 
 /// So much of the ledger is pruned in one transaction.
 const PRUNED_AT_ONCE: usize = 2000;
@@ -113,12 +120,12 @@ impl Store for SqliteStore {
         self.calls.read(|step| Ok(step.now)).await
     }
 
-    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Verdict>> {
+    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Claimed>> {
         if claims.is_empty() {
             return Ok(Vec::new());
         }
         let (claimant, claims) = (claimant.clone(), claims.to_vec());
-        self.calls.write(move |step| claims::claim(step, &claimant, &claims)).await
+        self.calls.write(move |step| ground::claim(step, &claimant, &claims)).await
     }
 
     async fn forfeit(&self, by: &NodeName, forfeits: &[Forfeit]) -> Result<Vec<bool>> {
@@ -126,7 +133,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let (by, forfeits) = (by.clone(), forfeits.to_vec());
-        self.calls.write(move |step| claims::forfeit(step, &by, &forfeits)).await
+        self.calls.write(move |step| each(&forfeits, |f| steps::forfeit(step, &by, f))).await
     }
 
     async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Ownership>> {
@@ -134,7 +141,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let renewals = renewals.to_vec();
-        self.calls.write(move |step| claims::renew(step, &renewals)).await
+        self.calls.write(move |step| each(&renewals, |r| steps::renew(step, r))).await
     }
 
     async fn complete(
@@ -146,11 +153,11 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let (node, completions) = (node.clone(), completions.to_vec());
-        self.calls.write(move |step| claims::complete(step, &node, &completions)).await
+        self.calls.write(move |step| each(&completions, |c| steps::complete(step, &node, c))).await
     }
 
-    async fn lapsed(&self, limit: usize) -> Result<Vec<Lapsed>> {
-        self.calls.read(move |step| records::lapsed(step, limit)).await
+    async fn sweep(&self, limit: usize) -> Result<Sweep> {
+        self.calls.read(move |step| open::sweep(step, limit)).await
     }
 
     async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>> {
@@ -158,7 +165,7 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let (by, abandonments) = (by.clone(), abandonments.to_vec());
-        self.calls.write(move |step| claims::abandon(step, &by, &abandonments)).await
+        self.calls.write(move |step| each(&abandonments, |a| steps::abandon(step, &by, a))).await
     }
 
     async fn open_cursors(
@@ -187,7 +194,45 @@ impl Store for SqliteStore {
             return Ok(Vec::new());
         }
         let (by, reports) = (by.clone(), reports.to_vec());
-        self.calls.write(move |step| cursors::record_missed(step, &by, &reports)).await
+        self.calls.write(move |step| each(&reports, |r| steps::record_missed(step, &by, r))).await
+    }
+
+    async fn trigger(&self, by: &NodeName, slot: &Slot, keep: Duration) -> Result<bool> {
+        let (by, slot) = (by.clone(), slot.clone());
+        self.calls.write(move |step| steps::trigger(step, &by, &slot, keep)).await
+    }
+
+    async fn cancel(&self, run: RunId) -> Result<Option<Cancelled>> {
+        self.calls.write(move |step| open::cancel(step, run)).await
+    }
+
+    async fn pause(&self, job: &JobName, pause: bool) -> Result<bool> {
+        let job = job.clone();
+        self.calls.write(move |step| steps::pause(step, &job, pause)).await
+    }
+
+    async fn request_reload(&self, node: Option<&NodeName>) -> Result<()> {
+        let node = node.cloned();
+        self.calls.write(move |step| control::request_reload(step, node.as_ref())).await
+    }
+
+    async fn control(&self) -> Result<Control> {
+        self.calls.read(control::all).await
+    }
+
+    async fn publish_table(
+        &self,
+        digest: &str,
+        jobs: &[(JobName, u64)],
+        keep: Duration,
+    ) -> Result<()> {
+        let (digest, jobs) = (digest.to_owned(), jobs.to_vec());
+        self.calls.write(move |step| published::put(step, &digest, &jobs, keep)).await
+    }
+
+    async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>> {
+        let digest = digest.to_owned();
+        self.calls.read(move |step| published::find(step, &digest)).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {
@@ -221,8 +266,11 @@ impl Store for SqliteStore {
                 .calls
                 .write(move |step| {
                     records::expire(step, PRUNED_AT_ONCE)?;
+                    turns::expire(step)?;
                     cursors::expire(step)?;
                     nodes::expire(step)?;
+                    control::expire(step)?;
+                    published::expire(step)?;
                     ledger::prune(step, retention, PRUNED_AT_ONCE)
                 })
                 .await?;

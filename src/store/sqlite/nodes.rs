@@ -41,7 +41,28 @@ pub(super) fn heartbeat(step: &mut Step<'_>, beat: &Heartbeat) -> Result<Heartbe
             step.now.unix_micros().saturating_add(keep),
         ])?;
     expire(step)?;
-    Ok(HeartbeatReply { now: step.now, replaced: before.filter(|&boot| boot != beat.boot) })
+    Ok(HeartbeatReply {
+        now: step.now,
+        replaced: before.filter(|&boot| boot != beat.boot),
+        differing: differing(step, beat)?,
+    })
+}
+
+/// The other nodes that live and go by another table.
+fn differing(step: &Step<'_>, beat: &Heartbeat) -> Result<Vec<(NodeName, String)>, Fault> {
+    let mut statement = step.tx.prepare_cached(
+        "SELECT node, table_digest FROM nodes
+         WHERE cluster = ?1 AND node <> ?2 AND table_digest <> ?3 AND keep_until > ?4
+         ORDER BY node",
+    )?;
+    let now = step.now.unix_micros();
+    let mut rows = statement.query(params![step.cluster, beat.node.as_str(), beat.table, now])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let node = parse("the name of a node", &row.get::<_, String>(0)?)?;
+        found.push((node, row.get(1)?));
+    }
+    Ok(found)
 }
 
 pub(super) fn all(step: &mut Step<'_>) -> Result<Vec<Heartbeat>, Fault> {

@@ -9,12 +9,11 @@ use super::fault::{Fault, unreadable};
 use super::thread::Step;
 use crate::claim::{Fence, Token};
 use crate::clock::ClusterTime;
-use crate::slot::Slot;
+use crate::outcome::{Outcome, Ready};
+use crate::slot::{Slot, SlotTime, TriggerId};
 use crate::store::rules::{Record, RecordState};
-use crate::store::{Lapsed, LapsedState};
 
-const RUNNING: &str = "running";
-const HANDED_OVER: &str = "handed_over";
+pub(super) const RUNNING: &str = "running";
 
 /// The slot's record, if there is one that has not expired.
 pub(super) fn find(step: &Step<'_>, slot: &Slot) -> Result<Option<Record>, Fault> {
@@ -22,15 +21,17 @@ pub(super) fn find(step: &Step<'_>, slot: &Slot) -> Result<Option<Record>, Fault
         .tx
         .prepare_cached(
             "SELECT state, node, boot, token, attempt, fence, claimed_at, lapses_at,
-                    handed_over_by
+                    handed_over_by, takeovers, failures, cancel
              FROM slots
-             WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND keep_until > ?4",
+             WHERE cluster = ?1 AND job = ?2 AND slot = ?3 AND trigger_id = ?4
+               AND keep_until > ?5",
         )?
         .query_row(
             params![
                 step.cluster,
                 slot.job.as_str(),
                 slot.at.unix_seconds(),
+                trigger(slot),
                 step.now.unix_micros()
             ],
             |row| Columns::try_from(row),
@@ -50,6 +51,9 @@ struct Columns {
     claimed_at: i64,
     lapses_at: i64,
     handed_over_by: String,
+    takeovers: u32,
+    failures: u32,
+    cancel: Option<String>,
 }
 
 impl TryFrom<&Row<'_>> for Columns {
@@ -66,6 +70,9 @@ impl TryFrom<&Row<'_>> for Columns {
             claimed_at: row.get(6)?,
             lapses_at: row.get(7)?,
             handed_over_by: row.get(8)?,
+            takeovers: row.get(9)?,
+            failures: row.get(10)?,
+            cancel: row.get(11)?,
         })
     }
 }
@@ -80,17 +87,31 @@ impl Columns {
             fence: Fence::new(self.fence.max(0) as u64),
             claimed_at: ClusterTime::from_unix_micros(self.claimed_at),
             lapses_at: ClusterTime::from_unix_micros(self.lapses_at),
+            takeovers: self.takeovers,
+            failures: self.failures,
+            cancel: self
+                .cancel
+                .map(|cause| parse("the cause of a cancellation", &cause))
+                .transpose()?,
             handed_over_by: self
                 .handed_over_by
                 .split_whitespace()
                 .map(|token| parse("a token", token))
                 .collect::<Result<_, _>>()?,
-            state: match self.state.as_str() {
-                RUNNING => RecordState::Running,
-                HANDED_OVER => RecordState::HandedOver,
-                outcome => RecordState::Settled(parse("the state of a slot", outcome)?),
-            },
+            state: state(&self.state)?,
         })
+    }
+}
+
+/// The state that a word of the file says. `handed_over` is that of an open slot: no
+/// slot is settled so.
+pub(super) fn state(word: &str) -> Result<RecordState, Fault> {
+    if word == RUNNING {
+        return Ok(RecordState::Running);
+    }
+    match word.parse::<Ready>() {
+        Ok(why) => Ok(RecordState::Ready(why)),
+        Err(_) => parse::<Outcome>("the state of a slot", word).map(RecordState::Settled),
     }
 }
 
@@ -99,34 +120,40 @@ pub(super) fn parse<T: FromStr>(what: &str, text: &str) -> Result<T, Fault> {
     text.parse().map_err(|_| unreadable(what, text))
 }
 
-/// Writes the slot's record and keeps it for `keep` from now.
+/// Writes the slot's record and keeps it for `keep` from now, or as long as it was kept
+/// before.
 pub(super) fn put(
     step: &Step<'_>,
     slot: &Slot,
     record: &Record,
-    keep: Duration,
+    keep: Option<Duration>,
 ) -> Result<(), Fault> {
     let state = match record.state {
         RecordState::Running => RUNNING,
-        RecordState::HandedOver => HANDED_OVER,
+        RecordState::Ready(why) => why.as_str(),
         RecordState::Settled(outcome) => outcome.as_str(),
     };
     let handed_over_by: Vec<String> = record.handed_over_by.iter().map(Token::to_string).collect();
     // The record of a lease that lives must not end before that.
-    let keep_until = (step.now + keep).max(record.lapses_at);
+    let lapses_at = record.lapses_at.unix_micros();
+    let keep_until = keep.map(|keep| (step.now + keep).unix_micros().max(lapses_at));
     step.tx
         .prepare_cached(
-            "INSERT INTO slots (cluster, job, slot, state, node, boot, token, attempt, fence,
-                                claimed_at, lapses_at, keep_until, handed_over_by)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
-             ON CONFLICT (cluster, job, slot) DO UPDATE SET
-                state = ?4, node = ?5, boot = ?6, token = ?7, attempt = ?8, fence = ?9,
-                claimed_at = ?10, lapses_at = ?11, keep_until = ?12, handed_over_by = ?13",
+            "INSERT INTO slots (cluster, job, slot, trigger_id, state, node, boot, token, attempt,
+                                fence, claimed_at, lapses_at, keep_until, handed_over_by,
+                                takeovers, failures, cancel)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, coalesce(?13, ?12), ?14,
+                     ?15, ?16, ?17)
+             ON CONFLICT (cluster, job, slot, trigger_id) DO UPDATE SET
+                state = ?5, node = ?6, boot = ?7, token = ?8, attempt = ?9, fence = ?10,
+                claimed_at = ?11, lapses_at = ?12, keep_until = coalesce(?13, keep_until),
+                handed_over_by = ?14, takeovers = ?15, failures = ?16, cancel = ?17",
         )?
         .execute(params![
             step.cluster,
             slot.job.as_str(),
             slot.at.unix_seconds(),
+            trigger(slot),
             state,
             record.node.as_str(),
             record.boot.to_string(),
@@ -134,55 +161,32 @@ pub(super) fn put(
             record.attempt,
             record.fence.get() as i64,
             record.claimed_at.unix_micros(),
-            record.lapses_at.unix_micros(),
-            keep_until.unix_micros(),
+            lapses_at,
+            keep_until,
             handed_over_by.join(" "),
+            record.takeovers,
+            record.failures,
+            record.cancel.map(|cause| cause.as_str()),
         ])?;
     Ok(())
 }
 
-pub(super) const LAPSED: &str = "SELECT job, slot, token, node, state FROM slots
-     WHERE cluster = ?1 AND state IN ('running', 'handed_over')
-       AND lapses_at <= ?2 AND keep_until > ?2
-     ORDER BY lapses_at LIMIT ?3";
-
-/// The open slots whose lease has lapsed, longest ago first.
-pub(super) fn lapsed(step: &mut Step<'_>, limit: usize) -> Result<Vec<Lapsed>, Fault> {
-    let mut statement = step.tx.prepare_cached(LAPSED)?;
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows =
-        statement.query_map(params![step.cluster, step.now.unix_micros(), limit], |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, i64>(1)?,
-                row.get::<_, String>(2)?,
-                row.get::<_, String>(3)?,
-                row.get::<_, String>(4)?,
-            ))
-        })?;
-    let mut found = Vec::new();
-    for row in rows {
-        let (job, at, token, node, state) = row?;
-        found.push(Lapsed {
-            slot: slot(&job, at)?,
-            token: parse("a token", &token)?,
-            node: parse("the name of a node", &node)?,
-            state: if state == RUNNING { LapsedState::Lost } else { LapsedState::HandedOver },
-        });
-    }
-    Ok(found)
+/// What the column `trigger_id` says of the slot.
+pub(super) fn trigger(slot: &Slot) -> String {
+    slot.trigger.map(|trigger| trigger.to_string()).unwrap_or_default()
 }
 
-/// A slot from its two columns.
-pub(super) fn slot(job: &str, at: i64) -> Result<Slot, Fault> {
-    Ok(Slot {
-        job: parse("the name of a job", job)?,
-        at: crate::slot::SlotTime::from_unix_seconds(at),
-    })
+/// A slot from its three columns.
+pub(super) fn slot(job: &str, at: i64, trigger: &str) -> Result<Slot, Fault> {
+    let job = parse("the name of a job", job)?;
+    let at = SlotTime::from_unix_seconds(at);
+    let trigger = Some(trigger).filter(|id| !id.is_empty());
+    let trigger = trigger.map(|id| parse::<TriggerId>("the id of a trigger", id)).transpose()?;
+    Ok(Slot { job, at, trigger })
 }
 
-pub(super) const EXPIRE: &str = "DELETE FROM slots WHERE (cluster, job, slot) IN
-        (SELECT cluster, job, slot FROM slots WHERE keep_until <= ?1 LIMIT ?2)";
+pub(super) const EXPIRE: &str = "DELETE FROM slots WHERE (cluster, job, slot, trigger_id) IN
+        (SELECT cluster, job, slot, trigger_id FROM slots WHERE keep_until <= ?1 LIMIT ?2)";
 
 /// Removes expired records, at most `limit`.
 pub(super) fn expire(step: &Step<'_>, limit: usize) -> Result<(), Fault> {

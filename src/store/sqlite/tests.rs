@@ -5,7 +5,8 @@ use std::time::Duration;
 use rusqlite::params;
 
 use super::*;
-use crate::claim::Token;
+use crate::claim::{Token, Verdict};
+use crate::policy::Overlap;
 use crate::store::{Health, StoreError};
 use crate::table::ScheduleDigest;
 
@@ -27,11 +28,17 @@ fn claims(count: usize, now: ClusterTime) -> Vec<Claim> {
     let at = SlotTime::from_unix_seconds(now.unix_millis() / 1000);
     (0..count)
         .map(|i| Claim {
-            slot: Slot { job: JobName::new(&format!("job-{i}")).unwrap(), at },
+            slot: Slot::scheduled(JobName::new(&format!("job-{i}")).unwrap(), at),
             token: Token::new(),
             ttl: Duration::from_secs(30),
+            due: at.cluster_time(),
             start_by: at.cluster_time() + Duration::from_secs(60),
+            overlap: Overlap::Skip,
+            max_takeovers: 3,
+            takes_over: None,
             keep_record: Duration::from_secs(600),
+            keep_settled: Duration::from_secs(600),
+            retention: Retention { keep: Duration::from_secs(600), per_job: 10 },
             digest: ScheduleDigest::from_bits(1),
             advance: false,
         })
@@ -58,8 +65,8 @@ async fn a_full_disk_refuses_the_whole_batch_and_passes() {
     assert_eq!(store.slot(&claims[0].slot).await.unwrap().record, None, "not even the first");
 
     pages("PRAGMA max_page_count = 1000000").await.unwrap();
-    let verdicts = store.claim(&claimant(), &claims).await.unwrap();
-    assert!(verdicts.iter().all(|verdict| matches!(verdict, Verdict::Won(_))));
+    let claimed = store.claim(&claimant(), &claims).await.unwrap();
+    assert!(claimed.iter().all(|claimed| matches!(claimed.verdict, Verdict::Won(_))));
     assert_eq!(*store.health().borrow(), Health::Up);
 }
 
@@ -92,7 +99,10 @@ async fn every_question_of_the_daily_round_has_its_index() {
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir, Duration::from_secs(15));
     let questions = [
-        (records::LAPSED, "slots_open"),
+        (open::WANTING, "slots_open"),
+        (open::NEXT, "slots_open"),
+        (open::TO_CANCEL, "slots_to_cancel"),
+        (open::RUNS_LIKE, "slots_open"),
         (records::EXPIRE, "slots_by_end"),
         (ledger::OF_JOB, "ledger_by_job"),
         (ledger::OF_NODE, "ledger_by_node"),

@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
-use solocron::claim::{Claim, Claimant, Grant, Holder, Settled, Verdict};
+use solocron::claim::{Claim, Claimant, Claimed, Grant, Holder, Settled, Token, Verdict};
 use solocron::clock::{BootInstant, ClusterTime};
-use solocron::ledger::{Entry, Query, Retention};
+use solocron::ledger::{Entry, MissedRange, Query, Retention, RunEntry};
 use solocron::name::{JobName, NodeName};
 use solocron::node::BootId;
-use solocron::outcome::Outcome;
-use solocron::slot::{Slot, SlotTime};
-use solocron::store::{Abandonment, Completion, CursorKey, Ownership, Renewal, Store};
+use solocron::outcome::{MissedReason, Outcome};
+use solocron::policy::Overlap;
+use solocron::slot::{Slot, SlotTime, TriggerId};
+use solocron::store::{
+    Abandonment, Completion, CursorKey, Forfeit, Open, Ownership, Renewal, Store, Then,
+};
 use solocron::table::ScheduleDigest;
 
 /// A lease that does not lapse while a case runs, however busy the machine is.
@@ -47,10 +50,11 @@ pub(crate) async fn now(store: &dyn Store) -> ClusterTime {
     store.time().await.unwrap()
 }
 
-/// The slot `seconds` after the second that runs now, by the store's clock.
+/// The slot `seconds` after the second that runs now, by the store's clock. (Of one job
+/// they are asked for in ascending order, for a second may pass between.)
 pub(crate) async fn slot_in(store: &dyn Store, name: &str, seconds: i64) -> Slot {
     let second = now(store).await.unix_millis().div_euclid(1000);
-    Slot { job: job(name), at: SlotTime::from_unix_seconds(second + seconds) }
+    Slot::scheduled(job(name), SlotTime::from_unix_seconds(second + seconds))
 }
 
 /// A slot that is due.
@@ -64,18 +68,47 @@ pub(crate) fn claim_of(slot: &Slot, ttl: Duration) -> Claim {
         slot: slot.clone(),
         token: solocron::claim::Token::new(),
         ttl,
+        due: slot.at.cluster_time(),
         start_by: slot.at.cluster_time() + WINDOW,
+        overlap: Overlap::Allow,
+        max_takeovers: 3,
+        takes_over: None,
         keep_record: KEEP,
+        keep_settled: KEEP,
+        retention: KEEP_ALL,
         digest: DIGEST,
         advance: false,
     }
 }
 
+/// The same of a job of which, by `overlap`, not every slot runs at once.
+pub(crate) fn claim_by(overlap: Overlap, slot: &Slot, ttl: Duration) -> Claim {
+    Claim { overlap, ..claim_of(slot, ttl) }
+}
+
+/// A claim that takes over the lease that `lost` won and that lapsed.
+pub(crate) fn takeover_of(lost: &Claim) -> Claim {
+    Claim { token: Token::new(), ttl: LONG, takes_over: Some(lost.token), ..lost.clone() }
+}
+
+/// One claim, all that came of it.
+pub(crate) async fn claimed(store: &dyn Store, who: &Claimant, claim: &Claim) -> Claimed {
+    let mut claimed = store.claim(who, std::slice::from_ref(claim)).await.unwrap();
+    assert_eq!(claimed.len(), 1, "one claim has one verdict");
+    claimed.remove(0)
+}
+
 /// One claim, one verdict.
 pub(crate) async fn try_claim(store: &dyn Store, who: &Claimant, claim: &Claim) -> Verdict {
-    let mut verdicts = store.claim(who, std::slice::from_ref(claim)).await.unwrap();
+    let mut verdicts = verdicts(store, who, std::slice::from_ref(claim)).await;
     assert_eq!(verdicts.len(), 1, "one claim has one verdict");
     verdicts.remove(0)
+}
+
+/// The verdicts of a batch, in order.
+pub(crate) async fn verdicts(store: &dyn Store, who: &Claimant, claims: &[Claim]) -> Vec<Verdict> {
+    let claimed = store.claim(who, claims).await.unwrap();
+    claimed.into_iter().map(|claimed| claimed.verdict).collect()
 }
 
 /// One claim that must win.
@@ -107,6 +140,15 @@ pub(crate) fn done(verdict: Verdict) -> Settled {
     }
 }
 
+/// The slot that a claim waits for.
+#[track_caller]
+pub(crate) fn waits_for(verdict: Verdict) -> Slot {
+    match verdict {
+        Verdict::Waits(slot) => slot,
+        other => panic!("the claim should wait: {other:?}"),
+    }
+}
+
 /// The end of the run that `claim` won.
 pub(crate) fn completion(
     claim: &Claim,
@@ -118,10 +160,13 @@ pub(crate) fn completion(
     Completion {
         slot: claim.slot.clone(),
         token: claim.token,
-        run_id: claim.token.run_id(),
         attempt: grant.attempt,
         fence: grant.fence,
         outcome,
+        then: match outcome {
+            Outcome::HandedOver => Then::HandOver(None),
+            _ => Then::Settle,
+        },
         started_at: at - Duration::from_millis(1500),
         finished_at: at,
         exit_code: match outcome {
@@ -148,6 +193,18 @@ pub(crate) async fn complete(
     answers.remove(0)
 }
 
+/// Ends the run that `claim` won with `outcome`, and settles its slot.
+pub(crate) async fn finish(
+    store: &dyn Store,
+    who: &Claimant,
+    claim: &Claim,
+    grant: Grant,
+    outcome: Outcome,
+) {
+    let end = completion(claim, grant, outcome, now(store).await);
+    assert_eq!(complete(store, who, &end).await, Ownership::Ours);
+}
+
 /// Claims `slot` and ends the run with `outcome`; the claim and what it won.
 pub(crate) async fn run(
     store: &dyn Store,
@@ -157,8 +214,7 @@ pub(crate) async fn run(
 ) -> (Claim, Grant) {
     let claim = claim_of(slot, LONG);
     let grant = win(store, who, &claim).await;
-    let end = completion(&claim, grant, outcome, now(store).await);
-    assert_eq!(complete(store, who, &end).await, Ownership::Ours);
+    finish(store, who, &claim, grant, outcome).await;
     (claim, grant)
 }
 
@@ -177,9 +233,37 @@ pub(crate) fn abandonment(claim: &Claim) -> Abandonment {
     Abandonment {
         slot: claim.slot.clone(),
         token: claim.token,
+        why: "nobody may run it".to_owned(),
         keep_record: KEEP,
         retention: KEEP_ALL,
     }
+}
+
+pub(crate) fn forfeit_of(claim: &Claim) -> Forfeit {
+    Forfeit {
+        slot: claim.slot.clone(),
+        token: claim.token,
+        reason: MissedReason::StoreDown,
+        keep_record: KEEP,
+        retention: KEEP_ALL,
+    }
+}
+
+/// The open slots that want somebody.
+pub(crate) async fn open(store: &dyn Store) -> Vec<Open> {
+    store.sweep(1000).await.unwrap().open
+}
+
+/// The slots that want somebody.
+pub(crate) async fn open_slots(store: &dyn Store) -> Vec<Slot> {
+    open(store).await.into_iter().map(|open| open.slot).collect()
+}
+
+/// The one slot that wants somebody.
+pub(crate) async fn open_slot(store: &dyn Store) -> Slot {
+    let open = open_slots(store).await;
+    assert_eq!(open.len(), 1, "one slot wants somebody: {open:?}");
+    open.into_iter().next().unwrap()
 }
 
 /// Settles one lapsed slot; whether this call did.
@@ -198,12 +282,40 @@ pub(crate) async fn ledger(store: &dyn Store) -> Vec<Entry> {
     store.history(&Query { limit: 100_000, ..Query::default() }).await.unwrap()
 }
 
+/// The runs in the ledger, newest first.
+pub(crate) async fn runs(store: &dyn Store) -> Vec<RunEntry> {
+    let runs = ledger(store).await.into_iter().filter_map(|entry| match entry {
+        Entry::Run(run) => Some(run),
+        Entry::Missed(_) => None,
+    });
+    runs.collect()
+}
+
+/// The ranges of missed slots in the ledger, newest first.
+pub(crate) async fn ranges(store: &dyn Store) -> Vec<MissedRange> {
+    let ranges = ledger(store).await.into_iter().filter_map(|entry| match entry {
+        Entry::Missed(missed) => Some(missed.range),
+        Entry::Run(_) => None,
+    });
+    ranges.collect()
+}
+
+/// Somebody asks for a run of the job now; the slot.
+pub(crate) async fn trigger(store: &dyn Store, name: &str) -> Slot {
+    let slot = Slot::triggered(job(name), TriggerId::new(now(store).await));
+    assert_eq!(store.trigger(&node("asker"), &slot, KEEP).await, Ok(true));
+    slot
+}
+
 /// Waits until the store lists `slot` as lapsed.
 pub(crate) async fn await_lapse(store: &dyn Store, slot: &Slot) {
-    eventually("the slot lapses", async || {
-        store.lapsed(1000).await.unwrap().iter().any(|l| l.slot == *slot)
-    })
-    .await;
+    eventually("the slot lapses", async || open(store).await.iter().any(|l| l.slot == *slot)).await;
+}
+
+/// Has the lease that `claim` won lapse.
+pub(crate) async fn lapse(store: &dyn Store, claim: &Claim) {
+    assert_eq!(renew(store, &renewal(claim, SHORT)).await, Ownership::Ours);
+    await_lapse(store, &claim.slot).await;
 }
 
 /// Waits until the store's clock is past `at`.

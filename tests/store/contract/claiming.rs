@@ -81,7 +81,7 @@ pub(crate) async fn verdicts_come_in_the_order_of_the_claims(f: &impl Fixture) {
         claim_of(&slot_in(&*store, "three", 3600).await, LONG),
         claim_of(&due(&*store, "four").await, LONG),
     ];
-    let verdicts = store.claim(&me, &batch).await.unwrap();
+    let verdicts = verdicts(&*store, &me, &batch).await;
     assert_eq!(verdicts.len(), batch.len());
     let mut fences = HashSet::new();
     for won in [0, 2, 5] {
@@ -97,9 +97,9 @@ pub(crate) async fn slots_of_one_job_and_jobs_of_one_instant_are_independent(f: 
     let store = f.store().await;
     let at = due(&*store, "backup").await.at;
     let before = SlotTime::from_unix_seconds(at.unix_seconds() - 1);
-    let earlier = Slot { job: job("backup"), at: before };
-    let other_job = Slot { job: job("report"), at };
-    let here = Slot { job: job("backup"), at };
+    let earlier = Slot::scheduled(job("backup"), before);
+    let other_job = Slot::scheduled(job("report"), at);
+    let here = Slot::scheduled(job("backup"), at);
     for slot in [here, earlier, other_job] {
         assert_eq!(win(&*store, &claimant("web-1"), &claim_of(&slot, LONG)).await.attempt, 1);
     }
@@ -110,14 +110,13 @@ pub(crate) async fn a_batch_of_five_thousand_is_won_held_renewed_and_completed(f
     let (me, other) = (claimant("web-1"), claimant("web-2"));
     let at = due(&*store, "j").await.at;
     let claims: Vec<_> =
-        (0..5000).map(|i| claim_of(&Slot { job: job(&format!("job-{i}")), at }, LONG)).collect();
-    let grants: Vec<_> =
-        store.claim(&me, &claims).await.unwrap().into_iter().map(granted).collect();
+        (0..5000).map(|i| claim_of(&Slot::scheduled(job(&format!("job-{i}")), at), LONG)).collect();
+    let grants: Vec<_> = verdicts(&*store, &me, &claims).await.into_iter().map(granted).collect();
     let fences: HashSet<_> = grants.iter().map(|grant| grant.fence).collect();
     assert_eq!(fences.len(), claims.len(), "every win has a fence of its own");
 
     let rivals: Vec<_> = claims.iter().map(|claim| claim_of(&claim.slot, LONG)).collect();
-    for (verdict, claim) in store.claim(&other, &rivals).await.unwrap().into_iter().zip(&claims) {
+    for (verdict, claim) in verdicts(&*store, &other, &rivals).await.into_iter().zip(&claims) {
         assert_eq!(holder(verdict).token, claim.token);
     }
     let renewals: Vec<_> = claims.iter().map(|claim| renewal(claim, LONG)).collect();
@@ -139,7 +138,7 @@ pub(crate) async fn one_slot_twice_in_a_batch_is_won_once(f: &impl Fixture) {
     let store = f.store().await;
     let slot = due(&*store, "backup").await;
     let batch = [claim_of(&slot, LONG), claim_of(&slot, LONG)];
-    let verdicts = store.claim(&claimant("web-1"), &batch).await.unwrap();
+    let verdicts = verdicts(&*store, &claimant("web-1"), &batch).await;
     granted(verdicts[0].clone());
     assert_eq!(holder(verdicts[1].clone()).token, batch[0].token);
 }
@@ -179,7 +178,7 @@ pub(crate) async fn the_same_token_again_revives_a_lapsed_lease_that_nobody_sett
     await_lapse(&*store, &claim.slot).await;
     claim.ttl = LONG;
     assert_eq!(win(&*store, &who, &claim).await, grant);
-    assert_eq!(store.lapsed(10).await.unwrap(), []);
+    assert_eq!(store.sweep(10).await.unwrap().open, []);
     let verdict = try_claim(&*store, &claimant("web-2"), &claim_of(&claim.slot, LONG)).await;
     assert!(holder(verdict).remaining > SHORT);
 }
@@ -191,7 +190,7 @@ pub(crate) async fn a_first_claim_after_its_window_is_late(f: &impl Fixture) {
     let verdict = try_claim(&*store, &claimant("web-1"), &claim).await;
     assert_eq!(verdict, Verdict::Refused(Refusal::Late));
     assert_eq!(store.slot(&claim.slot).await.unwrap().record, None, "nothing is written");
-    assert_eq!(store.lapsed(10).await.unwrap(), []);
+    assert_eq!(store.sweep(10).await.unwrap().open, []);
 }
 
 pub(crate) async fn the_window_binds_first_claims_only(f: &impl Fixture) {
@@ -225,7 +224,7 @@ pub(crate) async fn every_name_that_is_allowed_is_a_name_of_its_own(f: &impl Fix
     let at = due(&*store, "any").await.at;
     let who = claimant(&longest);
     for name in names {
-        let slot = Slot { job: job(name), at };
+        let slot = Slot::scheduled(job(name), at);
         let (claim, _) = run(&*store, &who, &slot, Outcome::Failed).await;
         let settled = done(try_claim(&*store, &who, &claim_of(&slot, LONG)).await);
         assert_eq!((settled.node, settled.token), (who.node.clone(), claim.token));
@@ -249,6 +248,6 @@ pub(crate) async fn empty_batches_have_empty_answers(f: &impl Fixture) {
     assert_eq!(store.record_missed(&who.node, &[]).await, Ok(vec![]));
     assert_eq!(store.open_cursors(&[], start, KEEP).await, Ok(vec![]));
     assert_eq!(store.recorded(&job("j"), &[]).await, Ok(vec![]));
-    assert_eq!(store.lapsed(0).await, Ok(vec![]));
+    assert_eq!(open(&*store).await, []);
     assert_eq!(store.history(&Query::default()).await, Ok(vec![]));
 }

@@ -43,6 +43,9 @@ fn report(expected: SlotTime, count: i64) -> MissedReport {
             count: count as u64,
             reason: MissedReason::NoNode,
         }],
+        catch_up: Vec::new(),
+        in_turn: false,
+        keep_record: KEEP,
         retention: KEEP_ALL,
     }
 }
@@ -85,7 +88,7 @@ pub(crate) async fn cursors_of_jobs_and_of_schedules_are_independent(f: &impl Fi
         [later(start, 20), start, later(start, 10)],
         "in the order of the keys"
     );
-    let mut claim = claim_of(&Slot { job: job(JOB), at: later(start, 5) }, LONG);
+    let mut claim = claim_of(&Slot::scheduled(job(JOB), later(start, 5)), LONG);
     claim.digest = changed.digest;
     let verdict = try_claim(&*store, &claimant("web-1"), &claim).await;
     assert_eq!(verdict, Verdict::Refused(Refusal::Past), "a claim is held against its own");
@@ -96,7 +99,7 @@ pub(crate) async fn a_slot_at_or_before_the_cursor_is_past(f: &impl Fixture) {
     let start = at(&*store, -10).await;
     open(&*store, start).await;
     for (seconds, past) in [(-1, true), (0, true), (1, false)] {
-        let slot = Slot { job: job(JOB), at: later(start, seconds) };
+        let slot = Slot::scheduled(job(JOB), later(start, seconds));
         let verdict = try_claim(&*store, &claimant("web-1"), &claim_of(&slot, LONG)).await;
         assert_eq!(verdict == Verdict::Refused(Refusal::Past), past, "{seconds}: {verdict:?}");
     }
@@ -109,7 +112,7 @@ pub(crate) async fn a_verdict_that_tells_of_a_record_moves_the_cursor_if_it_is_a
     let start = at(&*store, -10).await;
     open(&*store, start).await;
     let who = claimant("web-1");
-    let mut claim = claim_of(&Slot { job: job(JOB), at: later(start, 1) }, LONG);
+    let mut claim = claim_of(&Slot::scheduled(job(JOB), later(start, 1)), LONG);
     win(&*store, &who, &claim).await;
     assert_eq!(open(&*store, start).await, start, "it did not ask");
 
@@ -118,13 +121,13 @@ pub(crate) async fn a_verdict_that_tells_of_a_record_moves_the_cursor_if_it_is_a
     holder(try_claim(&*store, &claimant("web-2"), &rival).await);
     assert_eq!(open(&*store, start).await, later(start, 1), "the slot is accounted for");
 
-    claim = claim_of(&Slot { job: job(JOB), at: later(start, 2) }, LONG);
+    claim = claim_of(&Slot::scheduled(job(JOB), later(start, 2)), LONG);
     claim.advance = true;
     let grant = win(&*store, &who, &claim).await;
     assert_eq!(open(&*store, start).await, later(start, 2));
     assert_eq!(win(&*store, &who, &claim).await, grant, "the cursor does not bind its owner");
 
-    let mut late = claim_of(&Slot { job: job(JOB), at: later(start, -1) }, LONG);
+    let mut late = claim_of(&Slot::scheduled(job(JOB), later(start, -1)), LONG);
     late.advance = true;
     let verdict = try_claim(&*store, &who, &late).await;
     assert_eq!(verdict, Verdict::Refused(Refusal::Past));
@@ -136,7 +139,7 @@ pub(crate) async fn the_cursor_never_goes_back(f: &impl Fixture) {
     let start = at(&*store, -10).await;
     open(&*store, start).await;
     let who = claimant("web-1");
-    let slot = |seconds| Slot { job: job(JOB), at: later(start, seconds) };
+    let slot = |seconds| Slot::scheduled(job(JOB), later(start, seconds));
     run(&*store, &who, &slot(1), Outcome::HandedOver).await;
     let mut ahead = claim_of(&slot(5), LONG);
     ahead.advance = true;
@@ -150,7 +153,7 @@ pub(crate) async fn the_cursor_never_goes_back(f: &impl Fixture) {
 pub(crate) async fn a_claim_creates_no_cursor(f: &impl Fixture) {
     let store = f.store().await;
     let start = at(&*store, -10).await;
-    let mut claim = claim_of(&Slot { job: job(JOB), at: later(start, 5) }, LONG);
+    let mut claim = claim_of(&Slot::scheduled(job(JOB), later(start, 5)), LONG);
     claim.advance = true;
     win(&*store, &claimant("web-1"), &claim).await;
     assert_eq!(open(&*store, start).await, start);
@@ -172,7 +175,7 @@ pub(crate) async fn a_cursor_that_moves_is_kept(f: &impl Fixture) {
     let opened = now(&*store).await;
     store.open_cursors(&[cursor_of(JOB)], start, keep).await.unwrap();
     await_time(&*store, opened + keep * 6 / 10).await;
-    let mut claim = claim_of(&Slot { job: job(JOB), at: later(start, 1) }, LONG);
+    let mut claim = claim_of(&Slot::scheduled(job(JOB), later(start, 1)), LONG);
     claim.advance = true;
     win(&*store, &claimant("web-1"), &claim).await;
     await_time(&*store, opened + keep * 12 / 10).await;
@@ -192,7 +195,7 @@ pub(crate) async fn missed_slots_are_recorded_and_past(f: &impl Fixture) {
     assert_eq!(missed.range, report.ranges[0]);
     assert_eq!((missed.job.as_str(), missed.node.as_str()), (JOB, "web-1"));
     for seconds in [1, 30, 60] {
-        let slot = Slot { job: job(JOB), at: later(start, seconds) };
+        let slot = Slot::scheduled(job(JOB), later(start, seconds));
         let verdict = try_claim(&*b, &claimant("web-2"), &claim_of(&slot, LONG)).await;
         assert_eq!(verdict, Verdict::Refused(Refusal::Past));
     }
@@ -294,7 +297,7 @@ pub(crate) async fn what_is_recorded_has_a_record_or_a_run_in_the_ledger(f: &imp
     let store = f.store().await;
     let who = claimant("web-1");
     let start = at(&*store, -100).await;
-    let slot = |seconds| Slot { job: job(JOB), at: later(start, seconds) };
+    let slot = |seconds| Slot::scheduled(job(JOB), later(start, seconds));
     open(&*store, start).await;
     assert!(miss(&*store, &report(start, 10)).await);
     win(&*store, &who, &claim_of(&slot(20), LONG)).await;

@@ -24,7 +24,7 @@ pub(crate) async fn done_outlives_the_lock_and_names_who_ran_it_and_how_it_ended
     await_time(&*b, claimed + SHORT + Duration::from_millis(50)).await;
     assert_eq!(done(try_claim(&*b, &second, &late).await), settled, "also when the lease is over");
     assert_eq!(done(try_claim(&*a, &first, &claim).await), settled, "also by its own token");
-    assert_eq!(b.lapsed(10).await.unwrap(), [], "a settled slot never lapses");
+    assert_eq!(b.sweep(10).await.unwrap().open, [], "a settled slot never lapses");
 }
 
 pub(crate) async fn every_outcome_but_a_hand_over_settles_the_slot(f: &impl Fixture) {
@@ -102,7 +102,7 @@ pub(crate) async fn a_lapsed_lease_that_nobody_settled_is_still_completed(f: &im
     await_lapse(&*store, &claim.slot).await;
     let end = completion(&claim, grant, Outcome::Succeeded, now(&*store).await);
     assert_eq!(complete(&*store, &who, &end).await, Ownership::Ours);
-    assert_eq!(store.lapsed(10).await.unwrap(), []);
+    assert_eq!(store.sweep(10).await.unwrap().open, []);
     assert_eq!(ledger(&*store).await.len(), 1);
 }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use solocron::claim::Token;
+use solocron::clock::ClusterTime;
 use solocron::ledger::Entry;
 use solocron::outcome::{MissedReason, Outcome};
-use solocron::store::{Forfeit, Lapsed, LapsedState, Ownership};
+use solocron::store::{Open, OpenState, Ownership};
 
 use super::*;
 
@@ -19,14 +20,16 @@ pub(crate) async fn lapsed_slots_are_listed_longest_ago_first(f: &impl Fixture) 
     run(&*a, &who, &due(&*a, "finished").await, Outcome::Succeeded).await;
 
     await_lapse(&*b, &later.slot).await;
-    let lost = |claim: &solocron::claim::Claim| Lapsed {
+    let lost = |claim: &solocron::claim::Claim| Open {
         slot: claim.slot.clone(),
         token: claim.token,
         node: who.node.clone(),
-        state: LapsedState::Lost,
+        attempt: 1,
+        takeovers: 0,
+        state: OpenState::Lost,
     };
-    assert_eq!(b.lapsed(10).await.unwrap(), [lost(&sooner), lost(&later)]);
-    assert_eq!(b.lapsed(1).await.unwrap(), [lost(&sooner)]);
+    assert_eq!(b.sweep(10).await.unwrap().open, [lost(&sooner), lost(&later)]);
+    assert_eq!(b.sweep(1).await.unwrap().open, [lost(&sooner)]);
 }
 
 pub(crate) async fn a_lapsed_slot_is_abandoned_by_one_of_many(f: &impl Fixture) {
@@ -47,7 +50,7 @@ pub(crate) async fn a_lapsed_slot_is_abandoned_by_one_of_many(f: &impl Fixture) 
     let entries = ledger(&*store).await;
     let [Entry::Run(lost)] = &entries[..] else { panic!("one entry: {entries:?}") };
     assert_eq!((lost.node.as_str(), lost.outcome), ("web-1", Outcome::Abandoned));
-    assert_eq!((lost.run_id, lost.attempt), (claim.token.run_id(), grant.attempt));
+    assert_eq!((lost.run_id, lost.attempt), (claim.token.run_id(1), grant.attempt));
     assert_eq!(lost.fence, grant.fence);
     assert!(lost.finished_at.since(lost.started_at) >= SHORT);
     let error = lost.error.as_deref().unwrap_or_default();
@@ -55,7 +58,7 @@ pub(crate) async fn a_lapsed_slot_is_abandoned_by_one_of_many(f: &impl Fixture) 
 
     let settled = done(try_claim(&*store, &claimant("web-3"), &claim_of(&claim.slot, LONG)).await);
     assert_eq!((settled.node.as_str(), settled.outcome), ("web-1", Outcome::Abandoned));
-    assert_eq!(store.lapsed(10).await.unwrap(), []);
+    assert_eq!(store.sweep(10).await.unwrap().open, []);
 }
 
 pub(crate) async fn a_holder_that_comes_back_after_that_learns_it(f: &impl Fixture) {
@@ -130,7 +133,7 @@ pub(crate) async fn a_slot_that_was_handed_to_nobody_is_abandoned(f: &impl Fixtu
     assert!(error.contains("web-1") && error.contains("web-2"), "{error}");
     let late = try_claim(&*store, &me, &claim_of(&slot, LONG)).await;
     assert_eq!(done(late).outcome, Outcome::Abandoned);
-    assert!(store.lapsed(1000).await.unwrap().is_empty());
+    assert!(store.sweep(1000).await.unwrap().open.is_empty());
 }
 
 pub(crate) async fn a_forfeited_claim_is_missed_and_never_runs(f: &impl Fixture) {
@@ -153,7 +156,7 @@ pub(crate) async fn a_forfeited_claim_is_missed_and_never_runs(f: &impl Fixture)
     assert_eq!(done(other).outcome, Outcome::Missed);
     let end = completion(&claim, grant, Outcome::Succeeded, now(&*store).await);
     assert!(matches!(complete(&*store, &who, &end).await, Ownership::SettledAs(_)));
-    assert_eq!(store.lapsed(10).await.unwrap(), []);
+    assert_eq!(store.sweep(10).await.unwrap().open, []);
     assert_eq!(ledger(&*store).await.len(), 1);
 }
 
@@ -175,12 +178,27 @@ pub(crate) async fn only_what_runs_under_its_token_is_forfeited(f: &impl Fixture
     assert_eq!(renew(&*store, &renewal(&theirs, LONG)).await, Ownership::Ours);
 }
 
-fn forfeit_of(claim: &solocron::claim::Claim) -> Forfeit {
-    Forfeit {
-        slot: claim.slot.clone(),
-        token: claim.token,
-        reason: MissedReason::StoreDown,
-        keep_record: KEEP,
-        retention: KEEP_ALL,
-    }
+pub(crate) async fn the_next_that_may_lapse_is_told(f: &impl Fixture) {
+    let store = f.store().await;
+    let who = claimant("web-1");
+    assert_eq!(store.sweep(10).await.unwrap().next, None);
+    let before = now(&*store).await;
+    let later = claim_of(&due(&*store, "later").await, LONG * 2);
+    let sooner = claim_of(&due(&*store, "sooner").await, LONG);
+    let lapsed = claim_of(&due(&*store, "lapsed").await, SHORT);
+    let batch = [later.clone(), sooner.clone(), lapsed.clone()];
+    store.claim(&who, &batch).await.unwrap();
+    run(&*store, &who, &due(&*store, "finished").await, Outcome::Succeeded).await;
+    let after = now(&*store).await;
+    await_lapse(&*store, &lapsed.slot).await;
+    let near = |next: ClusterTime, ttl: Duration| {
+        let slack = Duration::from_millis(2);
+        next + slack >= before + ttl && next <= after + ttl + slack
+    };
+    let next = store.sweep(10).await.unwrap().next.unwrap();
+    assert!(near(next, LONG), "{next}");
+    let grant = win(&*store, &who, &sooner).await;
+    finish(&*store, &who, &sooner, grant, Outcome::Succeeded).await;
+    let next = store.sweep(10).await.unwrap().next.unwrap();
+    assert!(near(next, LONG * 2), "{next}");
 }

@@ -12,15 +12,24 @@ use std::sync::Arc;
 
 use solocron::store::Store;
 
+pub(crate) mod cancelling;
 mod cast;
+pub(crate) mod catching_up;
 pub(crate) mod claiming;
+pub(crate) mod controlling;
 pub(crate) mod cursors;
 pub(crate) mod ending;
 pub(crate) mod handing_over;
 pub(crate) mod lapsing;
 pub(crate) mod meeting;
+pub(crate) mod overlapping;
+pub(crate) mod pausing;
 pub(crate) mod remembering;
 pub(crate) mod renewing;
+pub(crate) mod replacing;
+pub(crate) mod retrying;
+pub(crate) mod taking_over;
+pub(crate) mod triggering;
 
 pub(crate) use cast::*;
 
@@ -82,16 +91,106 @@ macro_rules! contract {
                 a_slot_that_was_handed_to_nobody_is_abandoned
                 a_forfeited_claim_is_missed_and_never_runs
                 only_what_runs_under_its_token_is_forfeited
+                the_next_that_may_lapse_is_told
             }
             handing_over {
                 the_next_claim_wins_at_once_whatever_its_window
                 of_many_claims_one_takes_it
                 it_stands_among_the_lapsed_until_it_is_taken
                 the_token_that_handed_over_never_wins_again
-                a_copy_of_it_is_ours_until_another_has_taken_the_slot
+                a_copy_of_it_is_ours_and_writes_nothing_whatever_has_become_of_the_slot
                 its_old_lease_is_not_renewed
                 another_end_after_it_writes_nothing
                 the_cursor_does_not_bind_it
+            }
+            taking_over {
+                a_lapsed_lease_is_taken_over_with_a_larger_fence_and_its_run_is_told
+                of_many_that_take_over_one_wins_and_the_lost_run_is_told_once
+                the_same_takeover_again_is_won_with_the_same_fence
+                only_the_token_that_lost_its_lease_is_taken_over
+                a_takeover_is_bound_by_no_window_and_no_cursor
+                a_slot_is_taken_over_no_more_often_than_its_job_allows
+                a_slot_that_must_not_run_again_is_abandoned_with_the_reason
+                a_holder_that_comes_back_after_a_takeover_learns_it
+                a_holder_that_comes_back_before_it_keeps_its_slot
+                a_slot_that_was_taken_over_is_handed_over_and_ends_as_any_other
+            }
+            overlapping {
+                where_it_is_allowed_slots_of_one_job_run_at_once
+                a_slot_that_is_due_while_another_runs_is_missed
+                slots_missed_one_after_another_are_one_entry
+                of_many_slots_claimed_at_once_one_runs
+                slots_of_one_batch_meet_in_its_order
+                a_slot_that_waits_is_woken_when_the_one_before_is_settled
+                the_newest_that_waits_replaces_the_one_before_which_is_missed
+                an_older_slot_does_not_take_the_place_of_a_newer_that_waits
+                one_that_is_due_when_the_turn_is_free_replaces_the_one_that_waited
+                a_slot_that_is_handed_over_keeps_its_turn
+                a_dead_node_s_turn_goes_to_the_next_where_its_slot_may_not_run_again
+                who_settles_a_dead_node_s_slot_does_not_go_before_those_that_wait
+                a_slot_that_a_claim_settles_is_kept_as_that_says
+                a_dead_node_s_turn_stays_with_its_slot_where_that_may_run_again
+                whoever_settles_a_lost_slot_wakes_the_one_that_waits
+                what_waits_and_is_abandoned_leaves_its_place_to_the_next
+            }
+            replacing {
+                one_that_replaces_has_the_run_in_progress_cancelled_and_waits
+                one_that_replaces_takes_the_turn_of_a_slot_that_nobody_runs
+                what_waits_does_not_have_a_run_cancelled_that_went_before_it
+            }
+            retrying {
+                a_slot_that_is_tried_again_stays_with_its_holder
+                a_copy_of_it_is_ours_and_writes_nothing_whatever_came_after
+                what_failed_is_counted_through_hand_over_and_takeover
+                a_lapsed_lease_that_nobody_settled_is_still_tried_again
+                a_lost_holder_cannot_have_it_tried_again
+                a_slot_that_is_handed_over_for_later_is_left_alone_until_then
+            }
+            catching_up {
+                slots_that_are_caught_up_are_ready_for_whoever_claims_them
+                in_turn_they_run_oldest_first_and_one_after_another
+                they_wait_for_a_slot_that_runs
+                a_slot_that_is_due_does_not_go_before_them
+                one_that_has_a_record_is_left_as_it_is
+                a_report_that_moves_no_cursor_makes_nothing_ready
+            }
+            triggering {
+                a_triggered_slot_is_ready_at_once_for_whoever_claims_it
+                the_same_wish_again_is_the_same_slot
+                many_that_send_the_same_wish_make_one_slot
+                only_a_triggered_slot_is_triggered
+                wishes_of_one_second_and_the_scheduled_slot_are_slots_of_their_own
+                a_triggered_run_is_no_record_of_the_schedule_s_slot
+                wishes_wait_for_their_turn_in_order_and_none_is_dropped
+                a_slot_that_is_due_does_not_go_before_a_wish_that_waits
+                a_wish_replaces_the_run_in_progress_where_the_job_says_so
+            }
+            pausing {
+                slots_of_a_paused_job_are_missed
+                a_pause_begins_once_and_ends_once
+                a_pause_stops_nothing_that_runs_or_was_asked_for
+                what_was_due_in_a_pause_stays_missed_after_it
+                slots_missed_in_one_pause_are_one_entry
+                everybody_learns_which_jobs_are_and_were_paused
+            }
+            cancelling {
+                a_run_that_is_not_in_progress_is_not_cancelled
+                a_run_in_progress_is_marked_and_its_node_told
+                a_later_attempt_is_cancelled_by_its_own_id
+                a_marked_run_may_end_as_it_will
+                a_marked_run_that_is_handed_over_is_cancelled
+                a_marked_run_that_is_lost_is_cancelled_by_who_would_take_it_over
+                a_marked_run_that_is_lost_is_cancelled_by_who_abandons_it
+                a_marked_run_that_is_lost_is_cancelled_by_who_takes_its_turn
+                what_was_asked_for_stays_so_when_a_newer_slot_replaces_it
+                the_mark_stays_through_a_retry
+            }
+            controlling {
+                a_reload_is_asked_of_all_or_of_one
+                every_command_shows_in_the_sweep
+                a_published_table_is_seen_by_all_in_order_of_name
+                a_table_that_nobody_publishes_any_more_is_forgotten
+                a_heartbeat_brings_back_who_goes_by_another_table
             }
             cursors {
                 a_cursor_is_created_once_and_then_stands

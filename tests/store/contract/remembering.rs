@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use solocron::ledger::{Entry, Query, Retention, RunEntry, TAILS_KEPT};
-use solocron::outcome::Outcome;
+use solocron::outcome::{Outcome, Ready};
 use solocron::slot::Slot;
 use solocron::store::{Ownership, SlotState, SlotStory, Store};
 
@@ -23,7 +23,6 @@ pub(crate) async fn a_run_is_told_as_it_was(f: &impl Fixture) {
     let grant = win(&*a, &who, &claim).await;
     let before = now(&*a).await;
     let mut end = completion(&claim, grant, Outcome::TimedOut, before);
-    end.run_id = solocron::claim::Token::new().run_id();
     end.signal = Some(9);
     end.error = Some("ran longer than 1h:\n\t\"killed\" 'é' \u{1F980} {} %s \\".to_owned());
     assert_eq!(complete(&*a, &who, &end).await, Ownership::Ours);
@@ -38,7 +37,7 @@ pub(crate) async fn a_run_is_told_as_it_was(f: &impl Fixture) {
         RunEntry {
             slot: claim.slot.clone(),
             node: who.node.clone(),
-            run_id: end.run_id,
+            run_id: end.run_id(),
             attempt: 1,
             fence: grant.fence,
             outcome: Outcome::TimedOut,
@@ -230,7 +229,7 @@ pub(crate) async fn a_slot_s_story_is_told_in_every_state(f: &impl Fixture) {
     end.tail = "first".to_owned();
     complete(&*store, &a, &end).await;
     let record = store.slot(&slot).await.unwrap().record.unwrap();
-    assert_eq!((record.state, record.token), (SlotState::HandedOver, claim.token));
+    assert_eq!((record.state, record.token), (SlotState::Ready(Ready::HandedOver), claim.token));
 
     let next = claim_of(&slot, SHORT);
     let grant = win(&*store, &b, &next).await;
@@ -267,15 +266,18 @@ pub(crate) async fn a_missed_slot_s_story_is_the_range_it_lies_in(f: &impl Fixtu
         upto: second(9),
         closes_at: second(9).cluster_time(),
         ranges: vec![range],
+        catch_up: Vec::new(),
+        in_turn: false,
+        keep_record: KEEP,
         retention: KEEP_ALL,
     };
     assert_eq!(store.record_missed(&node("web-1"), &[report]).await, Ok(vec![true]));
     for (s, lies_in) in [(0, false), (1, true), (5, true), (9, true), (10, false)] {
-        let story = store.slot(&Slot { job: job("tick"), at: second(s) }).await.unwrap();
+        let story = store.slot(&Slot::scheduled(job("tick"), second(s))).await.unwrap();
         assert_eq!(story.record, None);
         assert_eq!(story.entries.len(), usize::from(lies_in), "{s}");
     }
-    let other = store.slot(&Slot { job: job("other"), at: second(5) }).await.unwrap();
+    let other = store.slot(&Slot::scheduled(job("other"), second(5))).await.unwrap();
     assert_eq!(other.entries, []);
 }
 
@@ -324,7 +326,8 @@ pub(crate) async fn an_open_slot_that_nobody_settles_expires_too(f: &impl Fixtur
     claim.keep_record = SHORT * 2;
     win(&*store, &claimant("web-1"), &claim).await;
     expires(&*store, &claim.slot).await;
-    eventually("it leaves the index", async || store.lapsed(10).await.unwrap().is_empty()).await;
+    eventually("it leaves the index", async || store.sweep(10).await.unwrap().open.is_empty())
+        .await;
 }
 
 pub(crate) async fn a_renewal_keeps_the_record_as_long_as_it_says(f: &impl Fixture) {
@@ -336,7 +339,7 @@ pub(crate) async fn a_renewal_keeps_the_record_as_long_as_it_says(f: &impl Fixtu
     assert_eq!(renew(&*store, &renewal(&claim, SHORT)).await, Ownership::Ours);
     await_time(&*store, claimed + SHORT * 6).await;
     assert!(store.slot(&claim.slot).await.unwrap().record.is_some());
-    assert_eq!(store.lapsed(10).await.unwrap().len(), 1);
+    assert_eq!(store.sweep(10).await.unwrap().open.len(), 1);
 }
 
 async fn expires(store: &dyn Store, slot: &Slot) {

@@ -17,7 +17,7 @@ pub(crate) async fn a_renewed_lease_outlives_several_times_its_length(f: &impl F
     let start = BootInstant::now();
     while BootInstant::now().since(start) < ttl * 3 {
         assert_eq!(renew(&*a, &renewal(&claim, ttl)).await, Ownership::Ours);
-        assert_eq!(b.lapsed(10).await.unwrap(), []);
+        assert_eq!(b.sweep(10).await.unwrap().open, []);
         tokio::time::sleep(ttl / 10).await;
     }
     let verdict = try_claim(&*b, &claimant("web-2"), &claim_of(&claim.slot, ttl)).await;
@@ -56,7 +56,7 @@ pub(crate) async fn a_renewal_of_a_settled_slot_learns_how_it_was_settled(f: &im
     let settled =
         Settled { node: who.node.clone(), token: claim.token, outcome: Outcome::Cancelled };
     assert_eq!(renew(&*store, &renewal(&claim, LONG)).await, Ownership::SettledAs(settled));
-    assert_eq!(store.lapsed(10).await.unwrap(), []);
+    assert_eq!(store.sweep(10).await.unwrap().open, []);
 }
 
 pub(crate) async fn a_lapsed_lease_that_nobody_settled_is_revived(f: &impl Fixture) {
@@ -65,7 +65,7 @@ pub(crate) async fn a_lapsed_lease_that_nobody_settled_is_revived(f: &impl Fixtu
     win(&*store, &claimant("web-1"), &claim).await;
     await_lapse(&*store, &claim.slot).await;
     assert_eq!(renew(&*store, &renewal(&claim, LONG)).await, Ownership::Ours);
-    assert_eq!(store.lapsed(10).await.unwrap(), []);
+    assert_eq!(store.sweep(10).await.unwrap().open, []);
     assert!(!abandon(&*store, &claimant("web-2"), &abandonment(&claim)).await);
 }
 

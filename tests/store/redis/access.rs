@@ -6,6 +6,7 @@ use solocron::outcome::Outcome;
 use solocron::store::redis::{Address, Options, Pem, RedisStore, TlsOptions};
 use solocron::store::{Store, StoreError, Warning};
 
+use super::keyspace::workout;
 use super::{options, options_for};
 use crate::contract::*;
 use crate::harness::redis_server::{RedisServer, free_port};
@@ -58,8 +59,8 @@ async fn a_user_needs_only_its_own_keys_and_commands() {
         .user(
             "cron on >pa55word ~prod:* -@all +eval +evalsha +script|load +ping +time +info \
              +client|setname +get +set +del +mget +exists +pexpire +pttl +zadd +zrem +zcard \
-             +zrange +zrevrange +zrangebyscore +zremrangebyscore +hget +hset +hdel +hmget \
-             +hgetall +xadd +xtrim +xrange +xrevrange +lpush +ltrim +lrange",
+             +zrange +zscore +zrevrange +zrangebyscore +zremrangebyscore +hget +hset +hdel +hmget \
+             +hgetall +xadd +xdel +xtrim +xrange +xrevrange +lpush +ltrim +lrange",
         )
         .user("nothing on >pa55word ~other:* +@all")
         .start();
@@ -70,6 +71,7 @@ async fn a_user_needs_only_its_own_keys_and_commands() {
     };
     works(with("cron", "pa55word")).await;
     let store = RedisStore::open(with("cron", "pa55word"));
+    workout(&store).await;
     let warnings = store.inspect().await.unwrap();
     assert!(warnings.iter().any(|w| w.0.contains("CONFIG GET is forbidden")), "{warnings:?}");
 

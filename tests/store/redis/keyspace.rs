@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use solocron::claim::Verdict;
 use solocron::ledger::{MissedRange, Retention};
 use solocron::node::{BootId, Heartbeat};
 use solocron::outcome::{MissedReason, Outcome};
-use solocron::slot::SlotTime;
+use solocron::policy::Overlap;
+use solocron::slot::{Slot, SlotTime, TriggerId};
 use solocron::store::redis::RedisStore;
 use solocron::store::{MissedReport, Store};
 
@@ -14,7 +16,7 @@ use crate::contract::*;
 use crate::harness::redis_server::RedisServer;
 
 /// Everything that a store can write.
-async fn workout(store: &RedisStore) {
+pub(super) async fn workout(store: &RedisStore) {
     let me = claimant("web-1");
     let start = slot_in(store, "cursor", -7200).await.at;
     store.open_cursors(&[cursor_of("backup"), cursor_of("gone")], start, KEEP).await.unwrap();
@@ -43,6 +45,9 @@ async fn workout(store: &RedisStore) {
             count: 1,
             reason: MissedReason::NoNode,
         }],
+        catch_up: Vec::new(),
+        in_turn: false,
+        keep_record: KEEP,
         retention: KEEP_ALL,
     };
     assert_eq!(store.record_missed(&me.node, &[report]).await.unwrap(), [true]);
@@ -56,7 +61,41 @@ async fn workout(store: &RedisStore) {
         keep: Duration::from_secs(15),
     };
     store.heartbeat(&heartbeat).await.unwrap();
+    wishes(store).await;
+    store.publish_table("0123456789abcdef", &[(job("backup"), 7)], KEEP).await.unwrap();
     store.prune(KEEP_ALL).await.unwrap();
+}
+
+/// Slots in turn, and what people ask for.
+async fn wishes(store: &RedisStore) {
+    let me = claimant("web-1");
+    let in_turn = |slot: &Slot| {
+        let mut claim = claim_of(slot, LONG);
+        claim.overlap = Overlap::Replace;
+        claim
+    };
+    let first = in_turn(&slot_in(store, "turns", -9).await);
+    win(store, &me, &first).await;
+    // The newest takes the place of those before, and the ledger joins what they missed.
+    for second in -8..-4 {
+        let waits = in_turn(&slot_in(store, "turns", second).await);
+        assert!(matches!(try_claim(store, &me, &waits).await, Verdict::Waits(_)));
+    }
+    let lost = claim_of(&due(store, "taken").await, SHORT);
+    win(store, &me, &lost).await;
+    await_lapse(store, &lost.slot).await;
+    let mut taker = claim_of(&lost.slot, LONG);
+    taker.takes_over = Some(lost.token);
+    let grant = win(store, &claimant("web-2"), &taker).await;
+    let asked = taker.token.run_id(grant.attempt);
+    assert!(store.cancel(asked).await.unwrap().is_some());
+    let wish = Slot::triggered(job("wished"), TriggerId::new(now(store).await));
+    assert!(store.trigger(&me.node, &wish, KEEP).await.unwrap());
+    assert!(store.pause(&job("paused"), true).await.unwrap());
+    store.request_reload(None).await.unwrap();
+    store.request_reload(Some(&me.node)).await.unwrap();
+    let control = store.control().await.unwrap();
+    assert_eq!(store.sweep(100).await.unwrap().control, control.version);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -78,7 +117,10 @@ async fn every_key_has_the_clusters_name_the_hash_tag_and_an_end() {
     }
     kinds.sort_unstable();
     kinds.dedup();
-    let all = ["cursors", "fence", "ledger", "ledgers", "lock", "nodes", "open", "slot", "tails"];
+    let all = [
+        "cancels", "control", "cursors", "fence", "ledger", "ledgers", "lock", "nodes", "open",
+        "paused", "slot", "table", "tails", "turns",
+    ];
     assert_eq!(kinds, all);
     // They can be read as they are.
     let record = server.cli_text(&["GET", &key(&format!("slot:{}", due_of(&keys, "backup")))]);
@@ -117,7 +159,7 @@ async fn a_settled_slot_takes_at_most_300_bytes_and_an_entry_150() {
         claim.slot.at = SlotTime::from_unix_seconds(first.at.unix_seconds() - i);
         claims.push(claim);
     }
-    let grants = store.claim(&me, &claims).await.unwrap();
+    let grants = verdicts(&store, &me, &claims).await;
     let at = now(&store).await;
     let ends: Vec<_> = claims
         .iter()
@@ -159,4 +201,41 @@ async fn a_ledger_keeps_no_more_than_it_may() {
     assert_eq!(server.cli_number(&["LLEN", &key("tails:backup:failed")]), 10);
     store.prune(Retention { per_job: 5, ..KEEP_ALL }).await.unwrap();
     assert_eq!(server.cli_number(&["XLEN", &key("ledger:backup")]), 5);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_over_leaves_nothing_in_turns_indexes_and_pauses() {
+    let server = RedisServer::start();
+    let store = RedisStore::open(options(&server));
+    let me = claimant("web-1");
+    let size = |count: &str, name: &str| server.cli_number(&[count, &key(name)]);
+    let mut first = claim_of(&due(&store, "backup").await, LONG);
+    first.overlap = Overlap::Wait;
+    let grant = win(&store, &me, &first).await;
+    let mut second = claim_of(&slot_in(&store, "backup", 1).await, LONG);
+    second.overlap = Overlap::Wait;
+    assert!(matches!(try_claim(&store, &me, &second).await, Verdict::Waits(_)));
+    assert!(store.cancel(first.token.run_id(1)).await.unwrap().is_some());
+    assert_eq!((size("HLEN", "turns"), size("ZCARD", "cancels")), (1, 1));
+    let end = completion(&first, grant, Outcome::Cancelled, now(&store).await);
+    complete(&store, &me, &end).await;
+    assert_eq!((size("ZCARD", "cancels"), size("ZCARD", "open")), (0, 1), "marks go with the run");
+    let grant = win(&store, &me, &second).await;
+    let end = completion(&second, grant, Outcome::Succeeded, now(&store).await);
+    complete(&store, &me, &end).await;
+    assert_eq!((size("HLEN", "turns"), size("ZCARD", "open")), (0, 0));
+
+    // Should a record be lost, its name goes when somebody prunes.
+    let mut lost = claim_of(&due(&store, "lost").await, LONG);
+    lost.overlap = Overlap::Wait;
+    win(&store, &me, &lost).await;
+    store.cancel(lost.token.run_id(1)).await.unwrap();
+    server.cli(&["DEL", &key(&format!("slot:{}", lost.slot))]);
+    let over = now(&store).await.unix_micros() - 9 * 86_400_000_000;
+    let pauses = format!("{}-{}", over - 5, over);
+    server.cli(&["HSET", &key("paused"), "backup", &pauses]);
+    store.prune(KEEP_ALL).await.unwrap();
+    for (count, name) in [("HLEN", "turns"), ("ZCARD", "cancels"), ("HLEN", "paused")] {
+        assert_eq!(size(count, name), 0, "{name}");
+    }
 }

@@ -13,6 +13,7 @@ use crate::harness::redis_server::RedisServer;
 mod access;
 mod impostors;
 mod keyspace;
+mod mirror;
 mod outages;
 mod speed;
 

@@ -79,7 +79,7 @@ async fn scripts_flushed_in_the_middle_of_batches_cost_no_claim() {
                             claim
                         })
                         .collect();
-                    let verdicts = store.claim(&claimant("web-1"), &claims).await.unwrap();
+                    let verdicts = verdicts(&store, &claimant("web-1"), &claims).await;
                     let won = verdicts.iter().filter(|v| matches!(v, Verdict::Won(_))).count();
                     assert_eq!(won, claims.len());
                 }
@@ -336,7 +336,7 @@ async fn a_foreign_key_in_the_way_costs_only_its_own_slot() {
     server.cli(&["RPUSH", &key(&format!("lock:{}", claims[0].slot)), "x"]);
     server.cli(&["SET", &key(&format!("lock:{}", claims[1].slot)), "x"]);
     server.cli(&["RPUSH", &key(&format!("slot:{}", claims[2].slot)), "x"]);
-    let verdicts = store.claim(&me, &claims).await.unwrap();
+    let verdicts = verdicts(&store, &me, &claims).await;
     for verdict in &verdicts[..3] {
         let Verdict::Unknown(why) = verdict else { panic!("{verdict:?}") };
         assert!(why.contains("did not write"), "{why}");
@@ -413,7 +413,7 @@ async fn nodes_that_race_for_many_slots_win_each_once() {
                 .collect();
             let mut won = Vec::new();
             for batch in claims.chunks(7) {
-                for (claim, verdict) in batch.iter().zip(store.claim(&me, batch).await.unwrap()) {
+                for (claim, verdict) in batch.iter().zip(verdicts(&store, &me, batch).await) {
                     match verdict {
                         Verdict::Won(grant) => won.push((claim.slot.clone(), grant.fence)),
                         Verdict::Held(_) => {}

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use solocron::claim::Verdict;
 use solocron::clock::BootInstant;
+use solocron::policy::Overlap;
 use solocron::store::Store;
 use solocron::store::redis::RedisStore;
 
@@ -47,57 +48,62 @@ fn cpu_micros(server: &RedisServer) -> f64 {
 #[ignore = "a measurement"]
 async fn claims_a_second() {
     for round in 0..ROUNDS {
-        let server = RedisServer::start();
-        let store = RedisStore::open(options(&server));
-        let spent = cpu_micros(&server);
-        let plain = plain(&server);
-        let plain_cost = (cpu_micros(&server) - spent) / CLAIMS as f64;
-        server.cli(&["FLUSHALL"]);
-
-        let slot = due(&store, "job-000000000000").await;
-        let claims: Vec<_> = (0..CLAIMS)
-            .map(|i| {
-                let mut claim = claim_of(&slot, LONG);
-                claim.slot.job = job(&format!("job-{i:012}"));
-                claim.advance = true;
-                claim
-            })
-            .collect();
-        let cursors: Vec<_> = claims.iter().map(|c| cursor_of(c.slot.job.as_str())).collect();
-        let start = solocron::slot::SlotTime::from_unix_seconds(slot.at.unix_seconds() - 60);
-        store.open_cursors(&cursors, start, Duration::from_secs(86_400)).await.unwrap();
-
-        let (me, other) = (claimant("web-1"), claimant("web-2"));
-        let (mut rates, mut costs) = (Vec::new(), Vec::new());
-        for (who, wins) in [(&me, true), (&other, false)] {
-            let mut claims = claims.clone();
-            if !wins {
-                claims.iter_mut().for_each(|c| c.token = solocron::claim::Token::new());
-            }
-            let spent = cpu_micros(&server);
-            let start = BootInstant::now();
-            for batch in claims.chunks(BATCH) {
-                for verdict in store.claim(who, batch).await.unwrap() {
-                    assert_eq!(matches!(verdict, Verdict::Won(_)), wins, "{verdict:?}");
-                }
-            }
-            rates.push(CLAIMS as f64 / BootInstant::now().since(start).as_secs_f64());
-            costs.push((cpu_micros(&server) - spent) / CLAIMS as f64);
+        for overlap in [Overlap::Allow, Overlap::Skip] {
+            println!("round {round}, {overlap:?}: {}", measure(overlap).await);
         }
-        println!(
-            "round {round}: plain {plain:.0}/s, wins {:.0}/s ({:.2}), losses {:.0}/s ({:.2})",
-            rates[0],
-            rates[0] / plain,
-            rates[1],
-            rates[1] / plain
-        );
-        println!(
-            "         of the server's CPU: plain {plain_cost:.2} us, wins {:.2} us ({:.2}), \
-             losses {:.2} us ({:.2})",
-            costs[0],
-            plain_cost / costs[0],
-            costs[1],
-            plain_cost / costs[1]
-        );
     }
+}
+
+async fn measure(overlap: Overlap) -> String {
+    let server = RedisServer::start();
+    let store = RedisStore::open(options(&server));
+    let spent = cpu_micros(&server);
+    let plain = plain(&server);
+    let plain_cost = (cpu_micros(&server) - spent) / CLAIMS as f64;
+    server.cli(&["FLUSHALL"]);
+
+    let slot = due(&store, "job-000000000000").await;
+    let claims: Vec<_> = (0..CLAIMS)
+        .map(|i| {
+            let mut claim = claim_of(&slot, LONG);
+            claim.slot.job = job(&format!("job-{i:012}"));
+            claim.advance = true;
+            claim.overlap = overlap;
+            claim
+        })
+        .collect();
+    let cursors: Vec<_> = claims.iter().map(|c| cursor_of(c.slot.job.as_str())).collect();
+    let start = solocron::slot::SlotTime::from_unix_seconds(slot.at.unix_seconds() - 60);
+    store.open_cursors(&cursors, start, Duration::from_secs(86_400)).await.unwrap();
+
+    let (me, other) = (claimant("web-1"), claimant("web-2"));
+    let (mut rates, mut costs) = (Vec::new(), Vec::new());
+    for (who, wins) in [(&me, true), (&other, false)] {
+        let mut claims = claims.clone();
+        if !wins {
+            claims.iter_mut().for_each(|c| c.token = solocron::claim::Token::new());
+        }
+        let spent = cpu_micros(&server);
+        let start = BootInstant::now();
+        for batch in claims.chunks(BATCH) {
+            for verdict in verdicts(&store, who, batch).await {
+                assert_eq!(matches!(verdict, Verdict::Won(_)), wins, "{verdict:?}");
+            }
+        }
+        rates.push(CLAIMS as f64 / BootInstant::now().since(start).as_secs_f64());
+        costs.push((cpu_micros(&server) - spent) / CLAIMS as f64);
+    }
+    format!(
+        "plain {plain:.0}/s, wins {:.0}/s ({:.2}), losses {:.0}/s ({:.2})
+         of the server's CPU: plain {plain_cost:.2} us, wins {:.2} us ({:.2}), losses {:.2} us \
+         ({:.2})",
+        rates[0],
+        rates[0] / plain,
+        rates[1],
+        rates[1] / plain,
+        costs[0],
+        plain_cost / costs[0],
+        costs[1],
+        plain_cost / costs[1]
+    )
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use solocron::clock::{BootInstant, Offset};
 use solocron::store::sqlite::Kernel;
-use solocron::store::{LapsedState, Ownership, StoreError};
+use solocron::store::{OpenState, Ownership, StoreError};
 
 use super::*;
 
@@ -28,7 +28,7 @@ async fn a_stepped_wall_clock_lapses_nothing_and_is_told() {
         let after = open(&f.path(), booted("boot-1", step)).unwrap();
         let (a, b, c) = (now(&*before).await, now(&*after).await, now(&*before).await);
         assert!(a <= b && b <= c, "all go by the clock in the file");
-        assert_eq!(after.lapsed(10).await.unwrap(), []);
+        assert_eq!(after.sweep(10).await.unwrap().open, []);
         let verdict = try_claim(&*after, &claimant("web-2"), &claim_of(&claim.slot, LONG)).await;
         assert!(holder(verdict).remaining > LONG / 2);
         let warnings = after.inspect().await.unwrap();
@@ -46,15 +46,15 @@ async fn a_reboot_lapses_every_lease_at_once() {
     before.close().await;
 
     let after = open(&f.path(), booted("boot-2", 1_000_000)).unwrap();
-    let lapsed = after.lapsed(10).await.unwrap();
+    let lapsed = after.sweep(10).await.unwrap().open;
     assert_eq!(lapsed.len(), 1);
-    assert_eq!((lapsed[0].token, lapsed[0].state), (claim.token, LapsedState::Lost));
+    assert_eq!((lapsed[0].token, lapsed[0].state), (claim.token, OpenState::Lost));
     assert!(abandon(&*after, &claimant("web-2"), &abandonment(&claim)).await);
 
     let next = claim_of(&due(&*after, "other").await, LONG);
     assert!(win(&*after, &claimant("web-2"), &next).await.fence > grant.fence);
     let again = open(&f.path(), booted("boot-2", 1_000_000)).unwrap();
-    assert_eq!(again.lapsed(10).await.unwrap(), [], "and only those of the boot before");
+    assert_eq!(again.sweep(10).await.unwrap().open, [], "and only those of the boot before");
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn a_file_that_two_kernels_share_is_refused_to_the_first() {
     let claim = claim_of(&due(&*here, "backup").await, LONG);
     win(&*here, &claimant("web-1"), &claim).await;
     let there = open(&f.path(), booted("boot-2", 0)).unwrap();
-    assert_eq!(there.lapsed(10).await.unwrap().len(), 1);
+    assert_eq!(there.sweep(10).await.unwrap().open.len(), 1);
     for _ in 0..3 {
         match here.renew(&[renewal(&claim, LONG)]).await {
             Err(StoreError::Unavailable(text)) => assert!(text.contains("share it"), "{text}"),

@@ -116,7 +116,7 @@ async fn clusters_in_one_file_do_not_see_each_other() {
     let b = SqliteStore::open(&f.path(), &other, patient()).unwrap();
     let slot = due(&*a, "backup").await;
     let (_, first) = run(&*a, &claimant("web-1"), &slot, Outcome::HandedOver).await;
-    assert_eq!(b.lapsed(10).await, Ok(vec![]));
+    assert_eq!(b.sweep(10).await.unwrap().open, []);
     assert_eq!(b.slot(&slot).await.unwrap().record, None);
     let second = win(&b, &claimant("web-1"), &claim_of(&slot, LONG)).await;
     assert_eq!(second.attempt, 1);

@@ -25,7 +25,7 @@ async fn child() {
     let store = open(Path::new(&path), patient()).unwrap();
     let who = claimant(&format!("pid-{}", std::process::id()));
     for i in 0..SLOTS {
-        let slot = Slot { job: job("shared"), at: SlotTime::from_unix_seconds(start + i) };
+        let slot = Slot::scheduled(job("shared"), SlotTime::from_unix_seconds(start + i));
         let claim = claim_of(&slot, LONG);
         if let Verdict::Won(grant) = try_claim(&*store, &who, &claim).await {
             println!("won {i} {}", grant.fence);

@@ -1,56 +1,56 @@
--- Settles slots whose holder was lost, or gave them to nobody. One reply for
--- each, behind the time (us):
+-- Settles slots whose holder was lost, or that nobody holds (rules/ending.rs). One
+-- reply for each, behind the time (us):
 --   yes | no | error TEXT
 --
--- KEYS  open, ledgers
--- ARGV  prefix of locks, of records, of ledgers, settling node,
---       then for each slot: name, job, slot (s), token, life of the record (ms),
---       keep of the ledger (ms), entries kept
-local open, ledgers = KEYS[1], KEYS[2]
-local locks, slots, ledger, by = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-call('ZCARD', open)
-call('ZCARD', ledgers)
+-- KEYS  as for records
+-- ARGV  as for records, then settling node,
+--       then for each slot: name, job, token, why, life of the record (ms), keep of the
+--       ledger (ms), entries kept
+local by = ARGV[4]
+local jobs, longest = {}, 0
+for at = 5, #ARGV, 7 do
+  jobs[#jobs + 1] = ARGV[at + 1]
+end
+read_turns(jobs)
 
--- Whether the holder's lock is gone. A key of somebody else is none.
-local function lapsed(lock, token)
-  if pcall('GET', lock) ~= token then
-    return true
+-- In words, if the slot may be settled.
+local function reason(name, token, line, why)
+  if is_held(line, token) then
+    return lapsed(locks .. name, token)
+      and lost_in_words(read_record(line).node, by, why)
   end
-  return call('PTTL', lock) == 0
+  if not is_open(line) then
+    return nil
+  end
+  local record = read_record(line)
+  if record.state == 'running' or record.token ~= token then
+    return nil
+  end
+  local how = 'it was ready'
+  if record.state == 'handed_over' then
+    how = 'node ' .. record.node .. ' handed it over'
+  end
+  return how .. ' and no node took it: ' .. why .. '; settled by node ' .. by
 end
 
 local replies = { digits(now) }
 for at = 5, #ARGV, 7 do
-  local name, token = ARGV[at], ARGV[at + 3]
-  local record = pcall('GET', slots .. name)
-  local reply = 'no'
-  -- Where the token stands, and what became of the last run.
-  local at_token, why
-  if is_held(record, token) and lapsed(locks .. name, token) then
-    at_token, why = 23, 'was lost: it had not renewed its lease when that lapsed'
-  elseif type(record) == 'string' and sub(record, 1, 48) == 'handed_over ' .. token then
-    at_token, why = 13, 'handed it over and no node took it'
-  end
-  if at_token then
-    local fence, attempt, node, claimed =
-      match(record, '^(%d+) (%d+) (%S+) (%d+)', at_token + 37)
-    -- OUTCOME SLOT NODE RUN ATTEMPT FENCE STARTED DURATION DELAY EXIT SIGNAL ERROR
-    local line = table.concat({
-      'abandoned', ARGV[at + 2], node, token, attempt, fence,
-      digits(claimed - ARGV[at + 2] * 1000000), digits(now - claimed), '0', '-', '-',
-      'node ' .. node .. ' ' .. why .. '; settled by node ' .. by,
-    }, ' ')
-    local refused =
-      write_ledger(ledgers, ledger, ARGV[at + 1], line, tonumber(ARGV[at + 5]), ARGV[at + 6])
-    if refused then
-      reply = refused
-    else
-      call('SET', slots .. name, 'abandoned' .. sub(record, at_token - 1), 'PX', ARGV[at + 4])
-      unlock(locks .. name, token)
-      call('ZREM', open, name)
+  local name, job, token = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local line = pcall('GET', slots .. name)
+  local reply, why = 'no', reason(name, token, line, ARGV[at + 3])
+  if why then
+    local record = read_record(line)
+    local outcome = record.cancel == '-' and 'abandoned' or 'cancelled'
+    local entry = lost_run(outcome, name, record, why)
+    reply = write_ledger(job, entry, tonumber(ARGV[at + 5]), tonumber(ARGV[at + 6]))
+    if not reply then
+      settle_as(outcome, name, record, ARGV[at + 4])
+      settle_turn(job, name)
+      longest = max(longest, tonumber(ARGV[at + 4]))
       reply = 'yes'
     end
   end
   replies[#replies + 1] = reply
 end
+write_turns(longest)
 return replies

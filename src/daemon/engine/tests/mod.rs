@@ -1,12 +1,21 @@
 //! The engine as a list of events: what it does, and what it never does.
 
+mod reloading;
+mod retrying;
+mod room;
+mod sweeping;
+
+use std::collections::HashSet;
+
 use super::*;
-use crate::claim::{Grant, Holder, Refusal, Settled};
+use crate::claim::{Claim, Fence, Grant, Holder, Refusal, Settled, Verdict};
 use crate::config::{Overrides, ThisMachine, load_text};
 use crate::ledger::Retention;
+use crate::node::BootId;
 use crate::node::HeartbeatReply;
-use crate::outcome::{MissedReason, Outcome};
-use crate::store::{LapsedState, StoreError};
+use crate::outcome::{MissedReason, Outcome, Ready};
+use crate::run::{Report, Stop, Trust};
+use crate::store::{Health, Open, OpenState, Ownership, Renewal, StoreError, Sweep};
 
 const START: i64 = 1_795_316_400; // 2026-11-22T03:00:00Z
 
@@ -48,6 +57,7 @@ impl World {
             max_clock_skew: seconds(5),
             heartbeat: seconds(5),
             drain_timeout: seconds(30),
+            max_running: None,
             retention: Retention { keep: seconds(86_400), per_job: 100 },
         };
         Self { engine: Engine::new(identity, settings, table, offset), boot, offset }
@@ -58,11 +68,18 @@ impl World {
         let mut world = Self::new(table);
         let mut asked = world.tell(Event::StoreHealth(Health::Up));
         asked.extend(world.tell(Event::Beat));
-        assert!(asked.iter().any(|action| matches!(action, Action::OpenCursors(_))), "{asked:?}");
-        let cursors = vec![SlotTime::from_unix_seconds(START); world.engine.table.len()];
-        let actions = world.tell(Event::CursorsOpened(Ok(cursors)));
-        assert!(matches!(actions[..], [Action::Ready]), "{actions:?}");
+        assert!(asked.iter().any(|action| matches!(action, Action::OpenCursors(..))), "{asked:?}");
+        let actions = world.open_cursors_at(START);
+        assert!(matches!(actions[..], [Action::Ready, Action::PublishTable]), "{actions:?}");
         world
+    }
+
+    /// All cursors stand at that second.
+    fn open_cursors_at(&mut self, second: i64) -> Vec<Action> {
+        let at = SlotTime::from_unix_seconds(second);
+        let table = Arc::clone(&self.engine.table);
+        let cursors = table.iter().filter(|job| job.enabled).map(|job| (Arc::clone(job), at));
+        self.tell(Event::CursorsOpened(Ok(cursors.collect())))
     }
 
     fn now(&self) -> Now {
@@ -95,7 +112,7 @@ impl World {
         self.tell(Event::ClaimsAnswered {
             sent,
             claims: vec![claim.clone()],
-            answer: Ok(vec![verdict]),
+            answer: Ok(vec![verdict.into()]),
         })
     }
 
@@ -127,8 +144,13 @@ impl World {
     }
 }
 
+/// The schedule of the first job.
+fn schedule(world: &World) -> CursorKey {
+    crate::daemon::gaps::key(&world.engine.table[0])
+}
+
 fn won() -> Verdict {
-    Verdict::Won(Grant { fence: Fence::new(7), attempt: 1 })
+    Verdict::Won(Grant { fence: Fence::new(7), attempt: 1, failures: 0 })
 }
 
 fn held() -> Verdict {
@@ -245,7 +267,7 @@ fn a_win_that_comes_when_its_lease_is_nearly_over_does_not_run() {
     let actions = world.tell(Event::ClaimsAnswered {
         sent,
         claims: vec![claim.clone()],
-        answer: Ok(vec![won()]),
+        answer: Ok(vec![won().into()]),
     });
     assert_eq!(starts(&actions), 0);
     assert_eq!(forfeits(actions)[0].token, claim.token);
@@ -260,7 +282,7 @@ fn a_slow_answer_is_asked_for_again_while_its_window_is_open() {
     let claim = claims(world.wait(Duration::ZERO)).remove(0);
     let sent = world.boot;
     world.boot = world.boot + seconds(6);
-    let answer = Ok(vec![won()]);
+    let answer = Ok(vec![won().into()]);
     let actions = world.tell(Event::ClaimsAnswered { sent, claims: vec![claim.clone()], answer });
     assert_eq!(starts(&actions), 0);
     assert_eq!(claims(actions)[0].token, claim.token);
@@ -297,14 +319,14 @@ fn a_draining_node_moves_no_cursor_over_what_it_leaves_to_others() {
 fn cursors_are_asked_for_again_when_the_store_comes_back_and_until_it_answers() {
     let mut world = World::open(every_second());
     let asks = |actions: Vec<Action>| {
-        actions.iter().filter(|action| matches!(action, Action::OpenCursors(_))).count()
+        actions.iter().filter(|action| matches!(action, Action::OpenCursors(..))).count()
     };
     world.tell(Event::StoreHealth(Health::Down("gone".to_owned())));
     assert_eq!(asks(world.tell(Event::StoreHealth(Health::Up))), 1);
     assert_eq!(asks(world.tell(Event::Beat)), 0, "one at a time");
     world.tell(Event::CursorsOpened(Err(unavailable())));
     assert_eq!(asks(world.tell(Event::Beat)), 1);
-    world.tell(Event::CursorsOpened(Ok(vec![SlotTime::from_unix_seconds(START)])));
+    world.open_cursors_at(START);
     assert_eq!(asks(world.tell(Event::Beat)), 0);
     world.boot = world.boot + seconds(601);
     assert_eq!(asks(world.tell(Event::Beat)), 1, "every ten minutes");
@@ -342,12 +364,12 @@ fn a_win_moves_the_cursor_only_while_every_earlier_slot_is_accounted_for() {
     world.answer(&third, held());
     world.tell(Event::Beat);
     let too_early = second.start_by;
-    world.tell(Event::GapsSettled(vec![(JobIndex(0), too_early)]));
+    world.tell(Event::GapsSettled(vec![(schedule(&world), too_early)]));
     let fourth = world.claim();
     assert!(!fourth.advance, "the window of the second had not closed by then");
     world.answer(&fourth, held());
     let settled = second.start_by + Duration::from_micros(1);
-    world.tell(Event::GapsSettled(vec![(JobIndex(0), settled)]));
+    world.tell(Event::GapsSettled(vec![(schedule(&world), settled)]));
     assert!(world.claim().advance);
 }
 
@@ -360,7 +382,7 @@ fn a_gap_that_opened_while_another_was_settled_stays_open() {
     let settled = claim.start_by + Duration::from_micros(1);
     let claim = world.claim();
     world.answer(&claim, Verdict::Refused(Refusal::Late));
-    world.tell(Event::GapsSettled(vec![(JobIndex(0), settled)]));
+    world.tell(Event::GapsSettled(vec![(schedule(&world), settled)]));
     assert!(settles(&world.tell(Event::Beat)));
 }
 
@@ -468,7 +490,7 @@ fn a_run_that_outlives_the_drain_is_stopped_and_handed_over() {
         )
     );
     let completions = completions(world.end(&claim, Outcome::HandedOver));
-    assert_eq!(completions[0].keep_record, OPEN_KEPT, "whoever settles it finds it");
+    assert_eq!(completions[0].keep_record, world.engine.settings.keep_open(), "it is found");
     let actions =
         world.tell(Event::CompletionsAnswered { completions, answer: Ok(vec![Ownership::Ours]) });
     assert!(matches!(actions[..], [Action::Finish { killed: 1, settled: true }]), "{actions:?}");
@@ -513,53 +535,6 @@ fn a_claim_that_may_have_been_applied_is_resolved_before_a_drain_ends() {
 }
 
 #[test]
-fn a_slot_that_was_handed_over_is_claimed_and_a_lost_one_is_abandoned() {
-    let mut world = World::open(every_second());
-    let lapsed = |state, slot: &str| Lapsed {
-        slot: slot.parse().unwrap(),
-        token: Token::new(),
-        node: "web-2".parse().unwrap(),
-        state,
-    };
-    let actions = world.tell(Event::LapsedFound(Ok(vec![
-        lapsed(LapsedState::HandedOver, "a@2026-11-22T02:00:00Z"),
-        lapsed(LapsedState::Lost, "a@2026-11-22T02:00:01Z"),
-        lapsed(LapsedState::HandedOver, "gone@2026-11-22T02:00:00Z"),
-    ])));
-    let abandoned: Vec<_> = actions
-        .iter()
-        .filter_map(|action| match action {
-            Action::Abandon(abandoned) => Some(abandoned[0].0.slot.to_string()),
-            _ => None,
-        })
-        .collect();
-    assert_eq!(abandoned, ["a@2026-11-22T02:00:01Z"]);
-    let claims = claims(actions);
-    assert_eq!(claims.len(), 1);
-    assert_eq!(claims[0].slot.to_string(), "a@2026-11-22T02:00:00Z");
-    assert!(!claims[0].advance);
-}
-
-#[test]
-fn a_slot_that_was_handed_over_and_that_nobody_may_run_is_abandoned_after_ten_minutes() {
-    let mut world = World::open(every_second());
-    let lapsed = Lapsed {
-        slot: "gone@2026-11-22T02:00:00Z".parse().unwrap(),
-        token: Token::new(),
-        node: "web-2".parse().unwrap(),
-        state: LapsedState::HandedOver,
-    };
-    let mut abandons = |after: Duration| {
-        world.boot = world.boot + after;
-        let actions = world.tell(Event::LapsedFound(Ok(vec![lapsed.clone()])));
-        actions.iter().any(|action| matches!(action, Action::Abandon(_)))
-    };
-    assert!(!abandons(Duration::ZERO));
-    assert!(!abandons(UNTAKEN_FOR - seconds(1)));
-    assert!(abandons(seconds(1)));
-}
-
-#[test]
 fn a_node_without_a_store_skips_what_is_due_and_settles_it_when_the_store_is_there() {
     let mut world = World::new(every_second());
     world.tell(Event::StoreHealth(Health::Down("refused".to_owned())));
@@ -570,15 +545,14 @@ fn a_node_without_a_store_skips_what_is_due_and_settles_it_when_the_store_is_the
     }
     world.tell(Event::StoreHealth(Health::Up));
     world.tell(Event::Beat);
-    let cursors = vec![SlotTime::from_unix_seconds(START)];
-    let actions = world.tell(Event::CursorsOpened(Ok(cursors)));
+    let actions = world.open_cursors_at(START);
     assert!(actions.iter().any(|action| matches!(action, Action::Ready)));
     let Some(Action::SettleGaps(_, memory)) =
         world.tell(Event::Beat).into_iter().find(|action| matches!(action, Action::SettleGaps(..)))
     else {
         panic!("the gap is settled")
     };
-    let missed = SlotTime::from_unix_seconds(START + 2);
+    let missed = SlotTime::from_unix_seconds(START + 2).cluster_time();
     assert_eq!(memory.reason(missed, seconds(1), world.offset), MissedReason::StoreDown);
 }
 
@@ -587,8 +561,7 @@ fn slots_are_taken_up_at_the_cursor_where_a_node_starts() {
     let mut world = World::new(every_second());
     world.tell(Event::StoreHealth(Health::Up));
     world.tell(Event::Beat);
-    let cursors = vec![SlotTime::from_unix_seconds(START - 60)];
-    let actions = world.tell(Event::CursorsOpened(Ok(cursors)));
+    let actions = world.open_cursors_at(START - 60);
     let slots: Vec<_> = claims(actions).iter().map(|claim| claim.slot.to_string()).collect();
     assert_eq!(slots, ["a@2026-11-22T03:00:00Z"], "its window is open");
     assert!(settles(&world.tell(Event::Beat)), "those before it are settled");
@@ -599,16 +572,17 @@ fn a_second_node_of_the_same_name_is_noticed_but_not_the_last_start_of_this_one(
     let mut world = World::open(every_second());
     let [last_start, other] = [BootId::random(), BootId::random()];
     let reply = |world: &World, replaced| {
-        Event::HeartbeatAnswered(Ok(HeartbeatReply { now: world.now().cluster(), replaced }))
+        let now = world.now().cluster();
+        Event::HeartbeatAnswered(Ok(HeartbeatReply { now, replaced, differing: Vec::new() }))
     };
     for replaced in [Some(last_start), None, Some(world.engine.identity.boot)] {
         let event = reply(&world, replaced);
         world.tell(event);
-        assert!(world.engine.duplicates.is_empty());
+        assert!(world.engine.others.duplicates.is_empty());
     }
     let event = reply(&world, Some(other));
     world.tell(event);
-    assert_eq!(world.engine.duplicates, HashSet::from([other]));
+    assert_eq!(world.engine.others.duplicates, HashSet::from([other]));
 }
 
 #[test]
@@ -621,6 +595,6 @@ fn a_gap_stays_open_until_its_windows_have_closed_by_the_store_though_the_clock_
     // store's time came too early for slot 3.
     world.offset = Offset::from_micros(world.offset.micros() - 40_000);
     let upto = ClusterTime::from_unix_millis(START * 1000 + 3_985);
-    world.tell(Event::GapsSettled(vec![(JobIndex(0), upto)]));
+    world.tell(Event::GapsSettled(vec![(schedule(&world), upto)]));
     assert!(settles(&world.tell(Event::Beat)), "slot 3 has neither a claim nor an entry");
 }

@@ -1,6 +1,6 @@
-//! Policies that are a word: as the config, the store and the log write them.
+//! Enums whose variants are words, as the config, the store and the log write them.
 
-/// A text that is none of the words of a policy.
+/// A text that is none of the words of an enum.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{word:?} is none of {}", .of.join(", "))]
 pub struct InvalidWord {
@@ -41,7 +41,7 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $type {
-            type Err = $crate::policy::InvalidWord;
+            type Err = $crate::word::InvalidWord;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 match text {
@@ -52,7 +52,7 @@ macro_rules! words {
         }
     };
 }
-pub(super) use words;
+pub(crate) use words;
 
 #[cfg(test)]
 mod tests {
