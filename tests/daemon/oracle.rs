@@ -34,6 +34,11 @@ fn run(at: i64) -> Entry {
         run_id: Some(format!("run-{at}")),
         attempt: Some(1),
         fence: Some(at.unsigned_abs() * 10),
+        trigger_id: None,
+        started_at: None,
+        finished_at: None,
+        exit_code: None,
+        signal: None,
         error: None,
     }
 }

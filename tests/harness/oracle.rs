@@ -32,6 +32,7 @@ pub(crate) struct Entry {
     pub(crate) job: String,
     pub(crate) slot: String,
     pub(crate) slot_to: Option<String>,
+    pub(crate) trigger_id: Option<String>,
     pub(crate) count: Option<i64>,
     pub(crate) outcome: String,
     pub(crate) reason: Option<String>,
@@ -39,6 +40,10 @@ pub(crate) struct Entry {
     pub(crate) run_id: Option<String>,
     pub(crate) attempt: Option<u32>,
     pub(crate) fence: Option<u64>,
+    pub(crate) started_at: Option<String>,
+    pub(crate) finished_at: Option<String>,
+    pub(crate) exit_code: Option<i32>,
+    pub(crate) signal: Option<i32>,
     pub(crate) error: Option<String>,
 }
 
@@ -53,6 +58,16 @@ impl Entry {
 
     pub(crate) fn is_missed(&self) -> bool {
         self.outcome == "missed"
+    }
+
+    /// When the run started, in seconds since 1970 by the cluster's clock.
+    pub(crate) fn started(&self) -> f64 {
+        instant(self.started_at.as_deref().expect("it is a run"))
+    }
+
+    /// When it ended.
+    pub(crate) fn finished(&self) -> f64 {
+        instant(self.finished_at.as_deref().expect("it is a run"))
     }
 
     /// Whether the slot is settled with it: it was neither handed over nor taken over.
@@ -120,6 +135,12 @@ pub(crate) type Fault = (Key, String);
 /// The second that a slot is written as.
 pub(crate) fn second(slot: &str) -> i64 {
     slot.parse::<SlotTime>().unwrap_or_else(|error| panic!("{slot:?}: {error}")).unix_seconds()
+}
+
+/// An instant that somebody wrote, in seconds since 1970.
+pub(crate) fn instant(text: &str) -> f64 {
+    let at: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"));
+    at.as_millisecond() as f64 / 1000.0
 }
 
 /// A slot as logs write it.

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
 use solocron::clock::{BootInstant, wall_now};
 
 use solocron::slot::SlotTime;
 
-use crate::harness::oracle::{Testimony, second, testimonies};
+pub(crate) use crate::harness::oracle::{Entry, instant};
+use crate::harness::oracle::{Testimony, testimonies};
 use crate::harness::site::{Site, TESTIFY};
 
 /// A command that writes when it begins and when it has done `work`, and notes in
@@ -69,56 +69,6 @@ pub(crate) fn runs(site: &Site, job: &str) -> Vec<Run> {
         .collect();
     runs.sort_by(|a, b| a.begun().total_cmp(&b.begun()));
     runs
-}
-
-/// An entry of the ledger, in full.
-#[derive(Debug, Clone, Deserialize)]
-pub(crate) struct Entry {
-    pub(crate) job: String,
-    pub(crate) slot: String,
-    pub(crate) slot_to: Option<String>,
-    pub(crate) trigger_id: Option<String>,
-    pub(crate) count: Option<i64>,
-    pub(crate) outcome: String,
-    pub(crate) reason: Option<String>,
-    pub(crate) node: Option<String>,
-    pub(crate) run_id: Option<String>,
-    pub(crate) attempt: Option<u32>,
-    pub(crate) fence: Option<u64>,
-    pub(crate) started_at: Option<String>,
-    pub(crate) finished_at: Option<String>,
-    pub(crate) exit_code: Option<i32>,
-    pub(crate) signal: Option<i32>,
-}
-
-impl Entry {
-    pub(crate) fn from(&self) -> i64 {
-        second(&self.slot)
-    }
-
-    pub(crate) fn to(&self) -> i64 {
-        self.slot_to.as_deref().map_or(self.from(), second)
-    }
-
-    pub(crate) fn is_missed(&self) -> bool {
-        self.outcome == "missed"
-    }
-
-    /// When the run started, in seconds since 1970 by the cluster's clock.
-    pub(crate) fn started(&self) -> f64 {
-        instant(self.started_at.as_deref().expect("it is a run"))
-    }
-
-    /// When it ended.
-    pub(crate) fn finished(&self) -> f64 {
-        instant(self.finished_at.as_deref().expect("it is a run"))
-    }
-}
-
-/// An instant that somebody wrote, in seconds since 1970.
-pub(crate) fn instant(text: &str) -> f64 {
-    let at: jiff::Timestamp = text.parse().unwrap_or_else(|error| panic!("{text:?}: {error}"));
-    at.as_millisecond() as f64 / 1000.0
 }
 
 /// The ledger's entries of `job`, oldest first.
