@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::bench::Bench;
 use crate::harness::redis_server::RedisServer;
-use crate::harness::until;
+use crate::harness::{ended_lines, until};
 
 /// The code blocks of a language.
 fn blocks(language: &str) -> Vec<String> {
@@ -34,8 +34,7 @@ fn three_replicas_are_started_asked_and_stopped_as_it_says() {
     let mut shell = shell.spawn().unwrap();
     let mut orders = shell.stdin.take().unwrap();
     let mut order = || std::io::Write::write_all(&mut orders, b"\n").unwrap();
-    let log =
-        |n: u32| std::fs::read_to_string(bench.path(&format!("web-{n}.log"))).unwrap_or_default();
+    let log = |n: u32| ended_lines(&bench.path(&format!("web-{n}.log"))).join("\n") + "\n";
     let logs = || (1..=3).map(log).collect::<String>();
     until("a slot is told by all three", || {
         slots(&logs()).iter().any(|slot| (1..=3).all(|n| log(n).contains(slot)))

@@ -2,7 +2,7 @@
 //! what a test leaves when it panics is cleared away.
 
 use crate::harness::lives::{lively, lives};
-use crate::harness::oracle::{Account, Entry, Evidence, Scope, Testimony};
+use crate::harness::oracle::{Account, Entry, Evidence, Scope, Testimony, testimonies};
 use crate::harness::processes::{self, with_variable};
 use crate::harness::site::{Ground, Site, TESTIFY, every_second};
 use crate::harness::until;
@@ -55,6 +55,15 @@ fn missed(from: i64, to: i64) -> Entry {
         fence: None,
         ..run(from)
     }
+}
+
+#[test]
+fn a_line_that_is_read_while_it_is_written_is_not_taken_for_a_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("testimony");
+    assert_eq!(testimonies(&file), []);
+    std::fs::write(&file, "a 1970-01-01T00:01:41Z n run-101 1010 1 101.0\na 1970-01-").unwrap();
+    assert_eq!(testimonies(&file), [line(101)]);
 }
 
 /// Slots 101 and 102 ran, 103 and 104 were missed.

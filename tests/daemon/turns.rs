@@ -81,12 +81,14 @@ fn runs_that_outlive_every_drain_are_handed_on_until_they_end(ground: Ground) {
         .map(|n| {
             every_second(
                 &format!("tick-{n}"),
-                &guarded("sleep 2"),
+                &guarded("sleep 2.6"),
                 "start_within = '30s'\noverlap = 'allow'",
             )
         })
         .collect();
-    let site = Site::new(ground, "drain_timeout = '100ms'", &jobs);
+    // In a long storm a slot is handed on again and again: all of that is evidence.
+    let cluster = "drain_timeout = '100ms'\nhistory.per_job = 1000000";
+    let site = Site::new(ground, cluster, &jobs);
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
     let stopped = take_turns(&site, &mut nodes, |_, nodes| busiest(nodes));

@@ -14,6 +14,7 @@ pub(crate) mod proxy;
 pub(crate) mod redis_server;
 pub(crate) mod site;
 
+use std::path::Path;
 use std::time::Duration;
 
 use solocron::clock::BootInstant;
@@ -33,4 +34,14 @@ pub(crate) fn until_within(patience: Duration, what: &str, mut holds: impl FnMut
         assert!(BootInstant::now().since(begun) < patience, "waited in vain until {what}");
         std::thread::sleep(Duration::from_millis(20));
     }
+}
+
+/// The lines of a file that somebody may be writing to; none where there is no file yet.
+///
+/// A write that crosses a page can be read in halves, also one to the end of a file: a
+/// line counts when it is ended.
+pub(crate) fn ended_lines(file: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let lines = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    lines.map(str::to_owned).collect()
 }

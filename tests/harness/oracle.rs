@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use solocron::slot::SlotTime;
 
+use super::ended_lines;
 use super::node::Logged;
 
 /// A job and a second.
@@ -150,8 +151,7 @@ pub(crate) fn written((job, at): &Key) -> String {
 
 /// Every line of the file; none where there is no file yet.
 pub(crate) fn testimonies(file: &Path) -> Vec<Testimony> {
-    let text = std::fs::read_to_string(file).unwrap_or_default();
-    text.lines().map(testimony).collect()
+    ended_lines(file).iter().map(|line| testimony(line)).collect()
 }
 
 fn testimony(line: &str) -> Testimony {

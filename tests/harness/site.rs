@@ -19,7 +19,7 @@ use super::oracle::{Entry, Evidence, testimonies};
 use super::processes::{self, end_with_variable};
 use super::proxy::Proxy;
 use super::redis_server::RedisServer;
-use super::until;
+use super::{ended_lines, until};
 
 /// What the cluster keeps its locks and its ledger in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,8 +123,7 @@ impl Site {
 
     /// What the jobs wrote into `file`, by lines.
     pub(crate) fn lines(&self, file: &str) -> Vec<String> {
-        let text = std::fs::read_to_string(self.folder().join(file)).unwrap_or_default();
-        text.lines().map(str::to_owned).collect()
+        ended_lines(&self.folder().join(file))
     }
 
     /// Starts a node.
