@@ -23,6 +23,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::clock::ClusterTime;
+pub use crate::lease::{Fence, Token};
 use crate::ledger::{Entry, Retention};
 use crate::name::NodeName;
 use crate::node::BootId;
@@ -31,35 +32,19 @@ use crate::policy::Overlap;
 use crate::slot::Slot;
 use crate::table::ScheduleDigest;
 
-/// The owner token of a claim, a UUIDv7: the value of the lock key. The ids of the
-/// runs under it follow from it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(Uuid);
-
 impl Token {
-    /// A new one.
-    pub fn new() -> Self {
-        Self(Uuid::now_v7())
-    }
-
     /// The id of the slot's run number `attempt` (from 1) under this token: the token,
     /// its last 32 bits counted up by one for each attempt before. So it is a UUIDv7
     /// of its own, and whoever knows token and attempt knows the run.
     pub fn run_id(self, attempt: u32) -> RunId {
-        let bits = self.0.as_u128();
+        let bits = self.uuid().as_u128();
         let low = (bits as u32).wrapping_add(attempt.saturating_sub(1));
         RunId(Uuid::from_u128(bits >> 32 << 32 | u128::from(low)))
     }
 
     /// The token that belongs to a wish to run a job: the same wish, the same token.
     pub fn of_trigger(trigger: crate::slot::TriggerId) -> Self {
-        Self(trigger.uuid())
-    }
-}
-
-impl Default for Token {
-    fn default() -> Self {
-        Self::new()
+        Self::from_uuid(trigger.uuid())
     }
 }
 
@@ -83,7 +68,9 @@ impl Tokens {
                 let (head, tail) = bytes.split_at(6);
                 let millis = head.iter().fold(0, |millis, &byte| millis << 8 | u64::from(byte));
                 let tail = tail.try_into().unwrap_or_default();
-                Token(uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid())
+                Token::from_uuid(
+                    uuid::Builder::from_unix_timestamp_millis(millis, &tail).into_uuid(),
+                )
             }
         }
     }
@@ -93,49 +80,17 @@ impl Tokens {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct RunId(Uuid);
 
-macro_rules! uuid_text {
-    ($type:ident) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.fmt(f)
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = uuid::Error;
-
-            fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
-            }
-        }
-    };
-}
-uuid_text!(Token);
-uuid_text!(RunId);
-
-/// A number that only grows: a later holder of a slot has a larger one.
-///
-/// It is `max(last + 1, the store's time in microseconds)`, so that it grows
-/// also when the store lost its last writes. It stays below 2^53 until the year
-/// 2255, so every language can hold it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Fence(u64);
-
-impl Fence {
-    /// The fence `number`.
-    pub const fn new(number: u64) -> Self {
-        Self(number)
-    }
-
-    /// The fence as a number.
-    pub const fn get(self) -> u64 {
-        self.0
-    }
-}
-
-impl fmt::Display for Fence {
+impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl FromStr for RunId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
     }
 }
 

@@ -12,8 +12,11 @@
 //!   when one is due, so is every other that is half-way there.
 
 pub mod book;
+mod token;
 
 use std::time::Duration;
+
+pub use self::token::{Fence, Token};
 
 use crate::clock::BootInstant;
 
