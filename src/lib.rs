@@ -28,6 +28,8 @@ pub mod claim;
 
 pub mod lease;
 
+pub mod lock;
+
 pub mod run;
 
 pub mod outcome;

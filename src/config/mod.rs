@@ -70,6 +70,7 @@ pub use render::{Paint, Rendered};
 pub use schema::schema;
 pub use secret::Secret;
 pub use source::SEARCHED;
+pub use store::parse as store_address;
 pub use store::{RedisAddress, RedisConfig, StoreConfig, TlsFiles};
 
 use crate::name::{ClusterName, NodeName};

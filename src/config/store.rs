@@ -95,7 +95,10 @@ const KINDS: &str =
     "the stores are sqlite:PATH, redis://HOST, rediss://HOST and redis+unix:///SOCKET";
 
 /// Reads an address. No message repeats a part of it: it may hold a secret.
-pub(crate) fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
+///
+/// # Errors
+/// [`InvalidValue`], with what is wrong, where, and what would be right.
+pub fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
     let Some(colon) = address.find(':') else {
         return Err(InvalidValue::new(0..address.len(), "this is not the address of a store")
             .help(if address.starts_with("redis") {

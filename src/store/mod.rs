@@ -17,6 +17,7 @@
 //! No type of a backend's library leaves its own folder.
 
 pub mod ground;
+pub mod locks;
 pub mod open;
 pub mod redis;
 pub mod rules;

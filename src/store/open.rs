@@ -1,12 +1,14 @@
 //! From the config's words for a store to the store itself.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::locks::LockStore;
 use super::redis::{self, RedisStore};
 use super::sqlite::{self, SqliteStore};
 use super::{Result, Store};
-use crate::config::{RedisAddress, StoreConfig, TlsFiles};
+use crate::config::{RedisAddress, RedisConfig, StoreConfig, TlsFiles};
 use crate::name::{ClusterName, NodeName};
 
 /// Opens the store of `cluster` that `config` names, as `node` where it is one. No
@@ -24,22 +26,49 @@ pub fn open(
     node: Option<&NodeName>,
     bound: Duration,
 ) -> Result<Arc<dyn Store>> {
-    match config {
-        StoreConfig::Sqlite { path } => {
-            let usual = sqlite::Options::default();
-            let options = sqlite::Options { bound: usual.bound.min(bound), ..usual };
-            Ok(Arc::new(SqliteStore::open(path, cluster, options)?))
-        }
-        StoreConfig::Redis(config) => Ok(Arc::new(RedisStore::open(redis::Options {
-            address: address(&config.address),
-            database: config.database,
-            username: config.username.clone(),
-            password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
-            cluster: cluster.clone(),
-            node: node.cloned(),
-            timeout: config.timeout.min(bound),
-        }))),
-    }
+    Ok(match config {
+        StoreConfig::Sqlite { path } => Arc::new(in_file(path, cluster, bound)?),
+        StoreConfig::Redis(config) => Arc::new(on_server(config, cluster, node, bound)),
+    })
+}
+
+/// The same for its locks, which stand alone.
+///
+/// # Errors
+/// As [`open`].
+pub fn open_locks(
+    config: &StoreConfig,
+    cluster: &ClusterName,
+    node: Option<&NodeName>,
+    bound: Duration,
+) -> Result<Arc<dyn LockStore>> {
+    Ok(match config {
+        StoreConfig::Sqlite { path } => Arc::new(in_file(path, cluster, bound)?),
+        StoreConfig::Redis(config) => Arc::new(on_server(config, cluster, node, bound)),
+    })
+}
+
+fn in_file(path: &Path, cluster: &ClusterName, bound: Duration) -> Result<SqliteStore> {
+    let usual = sqlite::Options::default();
+    let options = sqlite::Options { bound: usual.bound.min(bound), ..usual };
+    SqliteStore::open(path, cluster, options)
+}
+
+fn on_server(
+    config: &RedisConfig,
+    cluster: &ClusterName,
+    node: Option<&NodeName>,
+    bound: Duration,
+) -> RedisStore {
+    RedisStore::open(redis::Options {
+        address: address(&config.address),
+        database: config.database,
+        username: config.username.clone(),
+        password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
+        cluster: cluster.clone(),
+        node: node.cloned(),
+        timeout: config.timeout.min(bound),
+    })
 }
 
 fn address(address: &RedisAddress) -> redis::Address {

@@ -73,10 +73,11 @@ pub(super) async fn dial(options: &Options) -> Result<(MultiplexedConnection, Dr
     Ok((connection, driver))
 }
 
-trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-async fn open(options: &Options) -> Result<Box<dyn Stream>, Failure> {
+/// A stream to the server, TLS included.
+pub(super) async fn open(options: &Options) -> Result<Box<dyn Stream>, Failure> {
     let io = |error: std::io::Error| passing(trouble::of_io(Some(&error), &error.to_string()));
     match &options.address {
         Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(io)?)),

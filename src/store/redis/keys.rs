@@ -17,12 +17,18 @@
 //! | `…:control` | hash: the version of what people asked for, and of the reloads |
 //! | `…:paused` | hash: job to its pauses |
 //! | `…:table:DIGEST` | what the job table of that digest says of each job |
+//! | `…:held:NAME` | a lock that stands alone: token, fence, metadata |
+//! | `…:queue:NAME` | sorted set: who waits for it, by since when (us) |
+//! | `…:revoked:TOKEN` | that the token is granted no lock any more |
+//! | `…:calls:CLIENT` | channel: the numbers of those of a client who may try again |
 //!
 //! The braces are the hash tag: in a Redis Cluster all keys of one bucket live on
 //! one server, so that a script may touch several of them.
 
 use redis::Cmd;
 
+use crate::lease::Token;
+use crate::lock::LockName;
 use crate::name::{ClusterName, JobName};
 use crate::outcome::Outcome;
 use crate::slot::Slot;
@@ -127,6 +133,26 @@ impl Keys {
 
     pub(super) fn nodes(&self) -> String {
         self.key("nodes")
+    }
+
+    /// A lock that stands alone.
+    pub(super) fn held(&self, name: &LockName) -> String {
+        self.key(&format!("held:{name}"))
+    }
+
+    /// Who waits for that.
+    pub(super) fn queue(&self, name: &LockName) -> String {
+        self.key(&format!("queue:{name}"))
+    }
+
+    /// That the token is granted no lock any more.
+    pub(super) fn revoked(&self, token: Token) -> String {
+        self.key(&format!("revoked:{token}"))
+    }
+
+    /// What the name of a client follows in that of the channel on which it is called.
+    pub(super) fn calls(&self) -> String {
+        self.key("calls:")
     }
 }
 

@@ -6,6 +6,7 @@
 //! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
 //! `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes;
 //! `reply`, `record` and `entry` read what comes back. `keys` names every key.
+//! Locks that stand alone are in `locks`, and `calls` hears when one is released.
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
 //! fails over to a replica, or restarts without `appendfsync always`.
@@ -29,6 +30,7 @@ use crate::store::{
 };
 
 mod batch;
+mod calls;
 mod claim;
 mod control;
 mod cursors;
@@ -38,6 +40,7 @@ mod inspect;
 mod keys;
 mod ledger;
 mod link;
+mod locks;
 mod nodes;
 mod options;
 mod record;
@@ -50,6 +53,7 @@ mod trouble;
 
 pub use options::{Address, Options, Pem, TlsOptions};
 
+use calls::Calls;
 use keys::Keys;
 use link::{Link, Purpose};
 
@@ -58,6 +62,7 @@ use link::{Link, Purpose};
 pub struct RedisStore {
     link: Link,
     keys: Keys,
+    calls: Calls,
 }
 
 impl RedisStore {
@@ -70,7 +75,8 @@ impl RedisStore {
     /// Outside of a tokio runtime.
     pub fn open(options: Options) -> Self {
         let keys = Keys::new(&options.cluster, keys::FIRST_BUCKET);
-        Self { link: Link::open(options), keys }
+        let calls = Calls::new(options.clone(), &keys);
+        Self { link: Link::open(options), keys, calls }
     }
 }
 
@@ -195,6 +201,7 @@ impl Store for RedisStore {
     }
 
     async fn close(&self) {
+        self.calls.close();
         self.link.close().await;
     }
 }

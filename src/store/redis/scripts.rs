@@ -48,6 +48,11 @@ scripts! {
     NODES = "nodes.lua";
     LEAVE = "leave.lua";
     PRUNE = "record.lua" "turn.lua" "control.lua" "prune.lua";
+    TAKE_LOCKS = "lock/queue.lua" "lock/take.lua";
+    EXTEND_LOCKS = "lock/queue.lua" "lock/extend.lua";
+    RELEASE_LOCKS = "lock/queue.lua" "lock/release.lua";
+    LOCK_HOLDER = "lock/queue.lua" "lock/holder.lua";
+    LEAVE_QUEUE = "lock/queue.lua" "lock/leave.lua";
 }
 
 impl Script {

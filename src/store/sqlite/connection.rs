@@ -13,10 +13,12 @@ use super::kernel::{self, Arrival, Kernel};
 use crate::clock::BootInstant;
 
 /// The schema's version, in `user_version`.
-const VERSION: i32 = 1;
+const VERSION: i32 = 2;
 /// "solo", in `application_id`: what tells our files from other programs'.
 const APPLICATION: i32 = 0x736f_6c6f;
 const SCHEMA: &str = include_str!("schema.sql");
+/// What version 2 has besides.
+const LOCKS: &str = include_str!("locks.sql");
 /// Every statement of this backend stays prepared.
 const STATEMENTS: usize = 128;
 
@@ -86,9 +88,13 @@ impl Link {
         if version(&db)? != VERSION || !kernel::boot_is_settled(&db, &kernel)? {
             let tx = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             check_owner(&tx)?;
-            if version(&tx)? == 0 {
+            let found = version(&tx)?;
+            if found == 0 {
                 tx.execute_batch(SCHEMA)?;
                 tx.pragma_update(None, "application_id", APPLICATION)?;
+            }
+            if found < VERSION {
+                tx.execute_batch(LOCKS)?;
                 tx.pragma_update(None, "user_version", VERSION)?;
             }
             kernel::settle_boot(&tx, &kernel, arrival)?;

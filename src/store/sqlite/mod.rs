@@ -11,6 +11,7 @@
 //! - The file is private to its user and is readable with the sqlite3 shell.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -38,9 +39,11 @@ mod file;
 mod ground;
 mod kernel;
 mod ledger;
+mod locks;
 mod nodes;
 mod open;
 mod published;
+mod queues;
 mod records;
 mod thread;
 mod turns;
@@ -76,7 +79,8 @@ impl Default for Options {
 #[derive(Debug)]
 pub struct SqliteStore {
     path: PathBuf,
-    calls: calls::Calls,
+    calls: Arc<calls::Calls>,
+    queues: queues::Queues,
 }
 
 impl SqliteStore {
@@ -89,7 +93,8 @@ impl SqliteStore {
             options.kernel,
             options.bound,
         )?;
-        Ok(Self { path: path.to_owned(), calls })
+        let queues = queues::Queues::default();
+        Ok(Self { path: path.to_owned(), calls: Arc::new(calls), queues })
     }
 }
 
@@ -271,6 +276,7 @@ impl Store for SqliteStore {
                     nodes::expire(step)?;
                     control::expire(step)?;
                     published::expire(step)?;
+                    locks::expire(step)?;
                     ledger::prune(step, retention, PRUNED_AT_ONCE)
                 })
                 .await?;

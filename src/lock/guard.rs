@@ -1,0 +1,305 @@
+//! The guard: a lock that is held.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::bid::{Terms, give_back};
+use super::error::{Holder, LockError};
+use super::locks::Desk;
+use super::name::LockName;
+use super::upkeep;
+use crate::clock::BootInstant;
+use crate::lease::{Fence, Token, trusted_until};
+use crate::store::locks::{Release, Standing};
+
+/// What the store granted, and when that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grant {
+    pub(super) fence: Fence,
+    pub(super) sent: BootInstant,
+}
+
+/// How far a lock can be relied on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// It is ours until then, unless it is extended.
+    Held {
+        /// On the clock that counts suspended time; before the store lets another have it.
+        until: BootInstant,
+    },
+    /// It is not ours any more. Nothing follows after that.
+    Lost(Loss),
+}
+
+/// How a lock was lost.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Loss {
+    /// It was not extended in time.
+    #[error("it was not extended in time{}", .why.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
+    Lapsed {
+        /// Why it could not be extended, where that was tried.
+        why: Option<String>,
+    },
+    /// The store says that it is not ours: it was released by hand, forgotten, or taken
+    /// after a stop that we slept through.
+    #[error("{name} is not ours any more{}", .by.as_ref().map(|by| format!(": it is held by {by}")).unwrap_or_default())]
+    Taken {
+        /// Which, where there are several.
+        name: LockName,
+        /// Who holds it now; none when nobody does.
+        by: Option<Holder>,
+    },
+}
+
+/// One lock, or several, that are held. Dropping it gives them back in the background;
+/// [`release`](Self::release) does so and tells what came of it.
+#[must_use = "the lock is given back when the guard is dropped"]
+pub struct Guard {
+    hold: Arc<Hold>,
+    /// Ends the upkeep.
+    stop: CancellationToken,
+    /// Until then nobody else may have it.
+    min_hold_until: BootInstant,
+    revoke_for: Option<Duration>,
+    given_back: bool,
+}
+
+/// What guard and upkeep share.
+pub(super) struct Hold {
+    pub(super) desk: Arc<Desk>,
+    pub(super) names: Arc<[LockName]>,
+    token: Token,
+    fence: Fence,
+    metadata: Arc<str>,
+    state: watch::Sender<State>,
+    ended: CancellationToken,
+    /// The TTL, and when the last request was sent that was granted.
+    granted: Mutex<(Duration, BootInstant)>,
+    /// One extension at a time: the store's last word is then ours as well.
+    extending: tokio::sync::Mutex<()>,
+}
+
+impl std::fmt::Debug for Guard {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Guard")
+            .field("names", &self.hold.names)
+            .field("fence", &self.hold.fence)
+            .field("state", &*self.hold.state.borrow())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Guard {
+    pub(super) fn new(
+        desk: Arc<Desk>,
+        terms: &Terms,
+        token: Token,
+        grant: Grant,
+        revoke_for: Option<Duration>,
+    ) -> Self {
+        let until = trusted_until(grant.sent, terms.ttl);
+        let hold = Arc::new(Hold {
+            desk,
+            names: terms.names.clone(),
+            token,
+            fence: grant.fence,
+            metadata: terms.metadata.clone(),
+            state: watch::Sender::new(State::Held { until }),
+            ended: CancellationToken::new(),
+            granted: Mutex::new((terms.ttl, grant.sent)),
+            extending: tokio::sync::Mutex::new(()),
+        });
+        let stop = CancellationToken::new();
+        let upkeep =
+            stop.clone().run_until_cancelled_owned(upkeep::keep(hold.clone(), terms.renew));
+        hold.desk.runtime.spawn(upkeep);
+        // From now, not from when it was sent: never too short.
+        let min_hold_until = BootInstant::now() + terms.min_hold;
+        Self { hold, stop, min_hold_until, revoke_for, given_back: false }
+    }
+
+    /// What is held, in order of name.
+    pub fn names(&self) -> &[LockName] {
+        &self.hold.names
+    }
+
+    /// A number that is larger than that of every earlier holder of these names: hand it
+    /// to the resource that the lock protects, and let that refuse smaller ones.
+    pub fn fence(&self) -> Fence {
+        self.hold.fence
+    }
+
+    /// What others are told of this holder.
+    pub fn metadata(&self) -> &str {
+        &self.hold.metadata
+    }
+
+    /// Until when the lock is ours if it is not extended, on the clock that counts the
+    /// time in which the machine is suspended; one that is lost was ours until now at
+    /// most. Earlier than the end at the store, by 1% of the TTL and 2 ms.
+    pub fn valid_until(&self) -> BootInstant {
+        match *self.hold.state.borrow() {
+            State::Held { until } => until,
+            State::Lost(_) => self.hold.until().min(BootInstant::now()),
+        }
+    }
+
+    /// Whether the lock is ours at this moment, as far as can be known without asking.
+    pub fn is_held(&self) -> bool {
+        self.hold.loss().is_none() && BootInstant::now() < self.valid_until()
+    }
+
+    /// How it stands, followed as it changes.
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.hold.state.subscribe()
+    }
+
+    /// Returns when the lock is lost, and says how. It is found out at
+    /// [`valid_until`](Self::valid_until) at the latest, and within a second when the
+    /// machine was suspended over that.
+    pub async fn lost(&self) -> Loss {
+        let mut state = self.hold.state.subscribe();
+        let lost = state.wait_for(|state| matches!(state, State::Lost(_))).await;
+        match lost.as_deref() {
+            Ok(State::Lost(loss)) => loss.clone(),
+            // The sender lives in what `self` holds.
+            _ => Loss::Lapsed { why: None },
+        }
+    }
+
+    /// A token that is cancelled when the lock is lost, released or dropped: work that is
+    /// tied to it ends with the lock.
+    pub fn cancellation_token(&self) -> CancellationToken {
+        self.hold.ended.clone()
+    }
+
+    /// Lets the lock last for `ttl` from now, also less than before; renewal goes by it
+    /// from now on.
+    ///
+    /// # Errors
+    /// [`NotHeld`](LockError::NotHeld) when it is not ours any more: then nothing is
+    /// written, and it is lost. After [`Unavailable`](LockError::Unavailable) and
+    /// [`Unknown`](LockError::Unknown) it is as long ours as it was before.
+    pub async fn extend(&self, ttl: Duration) -> Result<(), LockError> {
+        let ttl = Duration::from_millis(ttl.as_millis().try_into().unwrap_or(u64::MAX));
+        if ttl.is_zero() {
+            return Err(LockError::Invalid("a TTL is at least 1 ms".to_owned()));
+        }
+        self.hold.extend(Some(ttl)).await
+    }
+
+    /// Gives the lock back. The first that waits for it is called. Within its minimum
+    /// hold time nobody may have it still.
+    ///
+    /// # Errors
+    /// [`NotHeld`](LockError::NotHeld) when it was not ours any more, and who has it:
+    /// then work that was done under it may have been done twice. When the store does not
+    /// answer, giving it back is tried again in the background.
+    pub async fn release(mut self) -> Result<(), LockError> {
+        self.stop.cancel();
+        let release = self.give_back();
+        let released = self.hold.desk.store.release(&release).await;
+        self.given_back = released.is_ok();
+        self.hold.judge(&released?)
+    }
+
+    fn give_back(&self) -> Release {
+        Release {
+            names: self.hold.names.clone(),
+            token: self.hold.token,
+            hold: self.min_hold_until.since(BootInstant::now()),
+            revoke_for: self.revoke_for,
+        }
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop.cancel();
+        self.hold.ended.cancel();
+        if !self.given_back {
+            let (ttl, _) = self.hold.granted();
+            give_back(&self.hold.desk, self.give_back(), ttl);
+        }
+    }
+}
+
+impl Hold {
+    /// The TTL, and when the last request was sent that was granted.
+    pub(super) fn granted(&self) -> (Duration, BootInstant) {
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Until when it may be trusted.
+    pub(super) fn until(&self) -> BootInstant {
+        let (ttl, sent) = self.granted();
+        trusted_until(sent, ttl)
+    }
+
+    /// How it was lost, if it was.
+    pub(super) fn loss(&self) -> Option<Loss> {
+        match &*self.state.borrow() {
+            State::Lost(loss) => Some(loss.clone()),
+            State::Held { .. } => None,
+        }
+    }
+
+    /// It is lost, if it was not before.
+    pub(super) fn lose(&self, loss: Loss) {
+        self.state.send_if_modified(|state| {
+            let held = matches!(state, State::Held { .. });
+            if held {
+                *state = State::Lost(loss);
+            }
+            held
+        });
+        self.ended.cancel();
+    }
+
+    /// Extends it, by its old TTL where no other is given.
+    pub(super) async fn extend(&self, ttl: Option<Duration>) -> Result<(), LockError> {
+        let _turn = self.extending.lock().await;
+        if self.loss().is_some() || BootInstant::now() >= self.until() {
+            self.lose(Loss::Lapsed { why: None });
+            return Err(self.not_held().await);
+        }
+        let ttl = ttl.unwrap_or(self.granted().0);
+        let sent = BootInstant::now();
+        let standings = self.desk.store.extend(&self.names, self.token, ttl).await?;
+        self.judge(&standings)?;
+        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = (ttl, sent);
+        let until = trusted_until(sent, ttl);
+        self.state.send_if_modified(|state| match state {
+            State::Held { until: held } => {
+                *held = until;
+                true
+            }
+            State::Lost(_) => false,
+        });
+        Ok(())
+    }
+
+    /// An error where one of them is not ours; then they are lost.
+    fn judge(&self, standings: &[Standing]) -> Result<(), LockError> {
+        for (name, standing) in self.names.iter().zip(standings) {
+            let by = match standing {
+                Standing::Ours => continue,
+                Standing::HeldBy(holder) => Some(holder.clone()),
+                Standing::Free => None,
+            };
+            self.lose(Loss::Taken { name: name.clone(), by: by.clone() });
+            return Err(LockError::NotHeld { name: name.clone(), by });
+        }
+        Ok(())
+    }
+
+    /// What to say of a lock that is lost: who has it now.
+    async fn not_held(&self) -> LockError {
+        let name = self.names[0].clone();
+        let by = self.desk.store.holder(&name).await.ok().flatten();
+        LockError::NotHeld { name, by: by.filter(|holder| holder.fence != self.fence) }
+    }
+}

@@ -1,0 +1,115 @@
+//! The locks of one store, for those who want one of them.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::error::{Holder, LockError};
+use super::name::LockName;
+use super::request::Request;
+use crate::name::ClusterName;
+use crate::store::locks::LockStore;
+
+/// How long one call to a server may take unless something else is said.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The locks of one store. Cheap to clone; all clones share their connections.
+#[derive(Clone)]
+pub struct Locks {
+    pub(super) desk: Arc<Desk>,
+}
+
+/// What all locks of one store share.
+pub(super) struct Desk {
+    pub(super) store: Arc<dyn LockStore>,
+    /// Where what goes on in the background goes on.
+    pub(super) runtime: Handle,
+}
+
+impl fmt::Debug for Locks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Locks").field(&self.desk.store.describe()).finish()
+    }
+}
+
+impl Locks {
+    /// The locks of the store at `address`: `redis://HOST:6379/0` and what else the
+    /// manual names under `store`, in the cluster `default`. A server is connected to in
+    /// the background, and again whenever the connection is lost.
+    ///
+    /// # Errors
+    /// [`LockError::Invalid`] for an address that is none, [`LockError::Unavailable`] for
+    /// a file that cannot be used.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn open(address: &str) -> Result<Self, LockError> {
+        let cluster = ClusterName::new("default").expect("that is a name");
+        Self::open_in(address, &cluster)
+    }
+
+    /// The same in another cluster: locks of different clusters do not know each other.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn open_in(address: &str, cluster: &ClusterName) -> Result<Self, LockError> {
+        let config = crate::config::store_address(address)
+            .map_err(|error| LockError::Invalid(error.to_string()))?;
+        if let crate::config::StoreConfig::Sqlite { path } = &config
+            && path.as_path() == Path::new("")
+        {
+            return Err(LockError::Invalid("the path of the store is missing".to_owned()));
+        }
+        Ok(Self::new(crate::store::open::open_locks(&config, cluster, None, TIMEOUT)?))
+    }
+
+    /// The locks of `store`.
+    ///
+    /// # Panics
+    /// Outside of a Tokio runtime.
+    pub fn new(store: Arc<dyn LockStore>) -> Self {
+        Self { desk: Arc::new(Desk { store, runtime: Handle::current() }) }
+    }
+
+    /// Asks for the lock `name`; nothing happens before the request says
+    /// [`try_acquire`](Request::try_acquire) or [`acquire`](Request::acquire).
+    pub fn lock(&self, name: impl AsRef<str>) -> Request {
+        self.lock_all([name])
+    }
+
+    /// Asks for several locks, all of them or none: an order over many accounts, say.
+    /// Their order does not matter, so two that want the same ones never wait for each
+    /// other.
+    pub fn lock_all<N: AsRef<str>>(&self, names: impl IntoIterator<Item = N>) -> Request {
+        let names: Result<Vec<_>, _> =
+            names.into_iter().map(|name| LockName::new(name.as_ref())).collect();
+        Request::new(self.desk.clone(), names)
+    }
+
+    /// Who holds `name` now; none when nobody does.
+    ///
+    /// # Errors
+    /// [`LockError::Invalid`], or that the store cannot say.
+    pub async fn holder(&self, name: impl AsRef<str>) -> Result<Option<Holder>, LockError> {
+        Ok(self.desk.store.holder(&LockName::new(name.as_ref())?).await?)
+    }
+
+    /// How long `name` is still held if nobody extends it; none when nobody holds it.
+    ///
+    /// # Errors
+    /// As [`holder`](Self::holder).
+    pub async fn ttl(&self, name: impl AsRef<str>) -> Result<Option<Duration>, LockError> {
+        Ok(self.holder(name).await?.map(|holder| holder.remaining))
+    }
+
+    /// Closes the connections; later requests are unavailable, and what is held lapses.
+    pub async fn close(&self) {
+        self.desk.store.close().await;
+    }
+}

@@ -1,0 +1,106 @@
+//! Hears the calls to those of this process who wait for locks.
+//!
+//! One connection, made when somebody waits first, on which this client's own channel is
+//! subscribed: a release publishes there the number of the waiter that may try again. A
+//! call is a hint. When the connection was lost, all are called once it is back.
+
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use redis::RedisConnectionInfo;
+use redis::aio::PubSub;
+use tokio::sync::watch;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use uuid::Uuid;
+
+use crate::store::locks::{Waiter, WaitingRoom};
+use crate::store::redis::dial;
+use crate::store::redis::keys::Keys;
+use crate::store::redis::options::Options;
+
+/// The pauses between attempts to subscribe.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Calls {
+    client: Uuid,
+    room: WaitingRoom,
+    listening: watch::Receiver<bool>,
+    bound: Duration,
+    _stop_on_drop: DropGuard,
+    stop: CancellationToken,
+}
+
+impl Calls {
+    /// Begins to listen when somebody waits.
+    pub(super) fn new(options: Options, keys: &Keys) -> Self {
+        let client = Uuid::new_v4();
+        let room = WaitingRoom::default();
+        let (told, listening) = watch::channel(false);
+        let stop = CancellationToken::new();
+        let bound = options.timeout;
+        let channel = format!("{}{client}", keys.calls());
+        let work = listen(options, channel, room.clone(), told);
+        tokio::spawn(stop.clone().run_until_cancelled_owned(work));
+        Self { client, room, listening, bound, _stop_on_drop: stop.clone().drop_guard(), stop }
+    }
+
+    /// One more who waits; calls are heard from now on, unless that cannot be had in time.
+    pub(super) async fn enter(&self) -> Waiter {
+        let waiter = self.room.enter();
+        let mut listening = self.listening.clone();
+        let heard = listening.wait_for(|listening| *listening);
+        // Without it there are timers.
+        let _ = tokio::time::timeout(self.bound, heard).await;
+        waiter
+    }
+
+    /// How a waiter stands in a queue.
+    pub(super) fn address(&self, waiter: u64) -> String {
+        format!("{} {waiter}", self.client)
+    }
+
+    pub(super) fn close(&self) {
+        self.stop.cancel();
+    }
+}
+
+async fn listen(options: Options, channel: String, room: WaitingRoom, told: watch::Sender<bool>) {
+    let [mut pause, longest] = PAUSES;
+    loop {
+        room.occupied().await;
+        let limit = options.timeout.max(Duration::from_secs(1));
+        let subscribed = tokio::time::timeout(limit, subscribe(&options, &channel)).await;
+        if let Ok(Some(mut subscription)) = subscribed {
+            told.send_replace(true);
+            [pause, _] = PAUSES;
+            room.call_all();
+            let mut messages = subscription.on_message();
+            while let Some(message) = messages.next().await {
+                // One that is gone by now has left the queue, and hands the call on there.
+                if let Ok(number) = message.get_payload::<u64>() {
+                    room.call(number);
+                }
+            }
+            told.send_replace(false);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
+    }
+}
+
+/// None where that fails: the link says why.
+async fn subscribe(options: &Options, channel: &str) -> Option<PubSub> {
+    let stream = dial::open(options).await.ok()?;
+    let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
+    if let Some(username) = &options.username {
+        info = info.set_username(username);
+    }
+    if let Some(password) = &options.password {
+        info = info.set_password(password);
+    }
+    let mut subscription = PubSub::new(&info, stream).await.ok()?;
+    subscription.subscribe(channel).await.ok()?;
+    Some(subscription)
+}
