@@ -31,7 +31,8 @@ use crate::lock::{Holder, LockName};
 pub struct Take {
     /// Which; in order, each once, at least one.
     pub names: Arc<[LockName]>,
-    /// Whose they are if it is granted. The same token again prolongs them.
+    /// Whose they are if it is granted. The same token again prolongs them, and has the
+    /// same fence where it held them all.
     pub token: Token,
     /// How long they last without being extended, whole milliseconds, not zero.
     pub ttl: Duration,

@@ -129,10 +129,10 @@ fn take(step: &mut Step<'_>, take: &Take) -> std::result::Result<Taken, Fault> {
     if revoked {
         return Ok(Taken::Revoked);
     }
-    let mut ours = None;
+    let mut ours = Vec::new();
     for name in take.names.iter() {
         match find(step, name)? {
-            Some(lock) if lock.is_of(take.token) => ours = Some(lock.fence),
+            Some(lock) if lock.is_of(take.token) => ours.push(lock.fence),
             Some(lock) => {
                 let since = take.queue.map(|place| place.since.unwrap_or(step.now));
                 let holder = lock.told(step.now);
@@ -141,7 +141,10 @@ fn take(step: &mut Step<'_>, take: &Take) -> std::result::Result<Taken, Fault> {
             None => {}
         }
     }
-    let fence = ours.unwrap_or_else(|| {
+    // What was free may have had another holder since: only where all are ours is it the
+    // same grant.
+    let same = ours.iter().max().filter(|_| ours.len() == take.names.len());
+    let fence = same.copied().unwrap_or_else(|| {
         let micros = step.now.unix_micros().max(0) as u64;
         step.last_fence = Fence::new(micros.max(step.last_fence.get() + 1));
         step.last_fence

@@ -10,14 +10,14 @@ local token, ttl, metadata, waiter = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 if call('EXISTS', revoked) == 1 then
   return { digits(now), 'revoked' }
 end
-local ours
+local ours, fence = 0, 0
 for at = 3, #KEYS, 2 do
   local value, wrong = lock_at(KEYS[at])
   if wrong then
     return { digits(now), wrong }
   end
   if is_of(value, token) then
-    ours = match(value, '^%S+ (%d+)')
+    ours, fence = ours + 1, max(fence, tonumber(match(value, '^%S+ (%d+)')))
   elseif value then
     local since = ARGV[5]
     if waiter ~= '' then
@@ -32,8 +32,10 @@ for at = 3, #KEYS, 2 do
     return { digits(now), digits((at - 1) / 2), told(KEYS[at], value), since }
   end
 end
-local fence = ours
-if not fence then
+fence = digits(fence)
+-- What was free may have had another holder since: only where all are ours is it the
+-- same grant.
+if ours < (#KEYS - 2) / 2 then
   local last = tonumber(call('GET', fence_key) or 0)
   fence = digits(max(last + 1, now))
   local refused = refusal(pcall('SET', fence_key, fence))
