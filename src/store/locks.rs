@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, watch};
 
 use super::{Health, Result};
@@ -205,6 +206,11 @@ impl Waiter {
     /// Returns when it is called, or was since this was asked last.
     pub async fn called(&self) {
         self.called.notified().await;
+    }
+
+    /// Forgets a call that nobody meant for it, since it had no place yet.
+    pub fn forget_calls(&self) {
+        let _ = self.called.notified().now_or_never();
     }
 }
 

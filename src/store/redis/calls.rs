@@ -21,12 +21,22 @@ use crate::store::redis::options::Options;
 /// The pauses between attempts to subscribe.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
 
+/// Whether calls are heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hearing {
+    /// A subscription is being made, or will be when somebody waits.
+    Unclear,
+    Yes,
+    /// None could be made: this user may not have one, or the server is away.
+    No,
+}
+
 /// See the module's head.
 #[derive(Debug)]
 pub(super) struct Calls {
     client: Uuid,
     room: WaitingRoom,
-    listening: watch::Receiver<bool>,
+    hearing: watch::Receiver<Hearing>,
     bound: Duration,
     _stop_on_drop: DropGuard,
     stop: CancellationToken,
@@ -37,22 +47,27 @@ impl Calls {
     pub(super) fn new(options: Options, keys: &Keys) -> Self {
         let client = Uuid::new_v4();
         let room = WaitingRoom::default();
-        let (told, listening) = watch::channel(false);
+        let (told, hearing) = watch::channel(Hearing::Unclear);
         let stop = CancellationToken::new();
         let bound = options.timeout;
         let channel = format!("{}{client}", keys.calls());
         let work = listen(options, channel, room.clone(), told);
         tokio::spawn(stop.clone().run_until_cancelled_owned(work));
-        Self { client, room, listening, bound, _stop_on_drop: stop.clone().drop_guard(), stop }
+        Self { client, room, hearing, bound, _stop_on_drop: stop.clone().drop_guard(), stop }
     }
 
     /// One more who waits; calls are heard from now on, unless that cannot be had in time.
     pub(super) async fn enter(&self) -> Waiter {
         let waiter = self.room.enter();
-        let mut listening = self.listening.clone();
-        let heard = listening.wait_for(|listening| *listening);
+        let mut hearing = self.hearing.clone();
+        let clear = hearing.wait_for(|hearing| *hearing != Hearing::Unclear);
+        if let Ok(Ok(hearing)) = tokio::time::timeout(self.bound, clear).await
+            && *hearing == Hearing::Yes
+        {
+            // That to all, when the subscription was made, was for those before.
+            waiter.forget_calls();
+        }
         // Without it there are timers.
-        let _ = tokio::time::timeout(self.bound, heard).await;
         waiter
     }
 
@@ -66,16 +81,22 @@ impl Calls {
     }
 }
 
-async fn listen(options: Options, channel: String, room: WaitingRoom, told: watch::Sender<bool>) {
+async fn listen(
+    options: Options,
+    channel: String,
+    room: WaitingRoom,
+    told: watch::Sender<Hearing>,
+) {
     let [mut pause, longest] = PAUSES;
     loop {
         room.occupied().await;
         let limit = options.timeout.max(Duration::from_secs(1));
         let subscribed = tokio::time::timeout(limit, subscribe(&options, &channel)).await;
         if let Ok(Some(mut subscription)) = subscribed {
-            told.send_replace(true);
             [pause, _] = PAUSES;
+            // Before it is told: those who were waiting for it have no place yet.
             room.call_all();
+            told.send_replace(Hearing::Yes);
             let mut messages = subscription.on_message();
             while let Some(message) = messages.next().await {
                 // One that is gone by now has left the queue, and hands the call on there.
@@ -83,7 +104,9 @@ async fn listen(options: Options, channel: String, room: WaitingRoom, told: watc
                     room.call(number);
                 }
             }
-            told.send_replace(false);
+            told.send_replace(Hearing::Unclear);
+        } else {
+            told.send_replace(Hearing::No);
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(longest);
