@@ -19,10 +19,11 @@ for at = 2, #KEYS, 2 do
   if is_of(value, token) then
     if hold == '0' then
       reply = refusal(pcall('DEL', key)) or 'ours'
-      call_next(KEYS[at + 1], calls)
     else
       reply = refusal(pcall('SET', key, NOBODY .. sub(value, 37), 'PX', hold)) or 'ours'
     end
+    -- Also where it is kept: who waits learns that it lasts shorter than it was told.
+    call_next(KEYS[at + 1], calls)
   elseif not reply then
     reply = value and told(key, value) or 'free'
   end
