@@ -10,6 +10,7 @@ use super::bid::{Terms, give_back};
 use super::error::{Holder, LockError};
 use super::locks::Desk;
 use super::name::LockName;
+use super::request::whole_ttl;
 use super::upkeep;
 use crate::clock::BootInstant;
 use crate::lease::{Fence, Token, trusted_until};
@@ -154,15 +155,17 @@ impl Guard {
 
     /// How it stands, followed as it changes.
     pub fn watch(&self) -> watch::Receiver<State> {
-        self.hold.state.subscribe()
+        self.hold.changes()
     }
 
     /// Returns when the lock is lost, and says how. It is found out at
     /// [`valid_until`](Self::valid_until) at the latest, and within a second when the
     /// machine was suspended over that.
     pub async fn lost(&self) -> Loss {
-        let mut state = self.hold.state.subscribe();
+        let mut state = self.hold.changes();
         let lost = state.wait_for(|state| matches!(state, State::Lost(_))).await;
+        // Who is told looks at the token next, and that is cancelled just behind the state.
+        self.hold.ended.cancel();
         match lost.as_deref() {
             Ok(State::Lost(loss)) => loss.clone(),
             // The sender lives in what `self` holds.
@@ -180,15 +183,12 @@ impl Guard {
     /// from now on.
     ///
     /// # Errors
+    /// [`Invalid`](LockError::Invalid) for a TTL that no request could have.
     /// [`NotHeld`](LockError::NotHeld) when it is not ours any more: then nothing is
     /// written, and it is lost. After [`Unavailable`](LockError::Unavailable) and
     /// [`Unknown`](LockError::Unknown) it is as long ours as it was before.
     pub async fn extend(&self, ttl: Duration) -> Result<(), LockError> {
-        let ttl = Duration::from_millis(ttl.as_millis().try_into().unwrap_or(u64::MAX));
-        if ttl.is_zero() {
-            return Err(LockError::Invalid("a TTL is at least 1 ms".to_owned()));
-        }
-        self.hold.extend(Some(ttl)).await
+        self.hold.extend(Some(whole_ttl(ttl)?)).await
     }
 
     /// Gives the lock back. The first that waits for it is called. Within its minimum
@@ -237,6 +237,11 @@ impl Hold {
     pub(super) fn until(&self) -> BootInstant {
         let (ttl, sent) = self.granted();
         trusted_until(sent, ttl)
+    }
+
+    /// How it stands, followed as it changes.
+    pub(super) fn changes(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
     }
 
     /// How it was lost, if it was.

@@ -108,8 +108,9 @@ impl Request {
         }
     }
 
-    /// Waits for the lock; with no time to wait, makes one attempt. It may be dropped at any time: a place in the queue is given
-    /// up, and a lock that is granted nevertheless is given back, in the background.
+    /// Waits for the lock; with no time to wait, makes one attempt. It may be dropped at
+    /// any time: a place in the queue is given up, and a lock that is granted nevertheless
+    /// is given back, in the background.
     ///
     /// A store that is away is asked again until the deadline.
     ///
@@ -148,13 +149,7 @@ impl Request {
             let count = names.len();
             return invalid(format!("1 to {MOST_NAMES} locks are asked for together, not {count}"));
         }
-        let ttl = Duration::from_millis(self.ttl.as_millis().try_into().unwrap_or(u64::MAX));
-        if ttl.is_zero() || ttl > LONGEST_TTL {
-            return invalid(format!(
-                "a TTL is at least 1 ms and at most a year, not {:?}",
-                self.ttl
-            ));
-        }
+        let ttl = whole_ttl(self.ttl)?;
         if self.min_hold > ttl {
             let min_hold = self.min_hold;
             return invalid(format!(
@@ -173,6 +168,16 @@ impl Request {
             renew: self.renew,
         })
     }
+}
+
+/// A TTL in whole milliseconds.
+pub(super) fn whole_ttl(ttl: Duration) -> Result<Duration, LockError> {
+    let whole = Duration::from_millis(ttl.as_millis().try_into().unwrap_or(u64::MAX));
+    if whole.is_zero() || whole > LONGEST_TTL {
+        let why = format!("a TTL is at least 1 ms and at most a year, not {ttl:?}");
+        return Err(LockError::Invalid(why));
+    }
+    Ok(whole)
 }
 
 /// Somebody who waits.

@@ -21,8 +21,11 @@ const PAUSE: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 /// Keeps `hold` until it is lost.
 pub(super) async fn keep(hold: Arc<Hold>, renew: bool) {
     let mut why = None;
+    let mut changes = hold.changes();
     let mut not_before = BootInstant::from_nanos(0);
     while hold.loss().is_none() {
+        // Before it is looked at: a change from now on is not slept through.
+        changes.mark_unchanged();
         let now = BootInstant::now();
         let (ttl, sent) = hold.granted();
         let until = hold.until();
@@ -33,12 +36,19 @@ pub(super) async fn keep(hold: Arc<Hold>, renew: bool) {
         let next = if renew { (sent + renew_every(ttl)).max(not_before) } else { until };
         if now < next {
             let wait = next.min(until).since(now);
-            tokio::time::sleep(wait.min(LONGEST_SLEEP)).await;
+            tokio::select! {
+                () = tokio::time::sleep(wait.min(LONGEST_SLEEP)) => {}
+                // It may have been extended to less than it had left.
+                _ = changes.changed() => {}
+            }
             continue;
         }
         let extended = tokio::select! {
             extended = hold.extend(None) => extended,
-            () = tokio::time::sleep(until.since(now)) => continue,
+            () = tokio::time::sleep(until.since(now)) => {
+                why = Some("the store did not answer before the lock lapsed".to_owned());
+                continue;
+            }
         };
         match extended {
             Ok(()) => why = None,
