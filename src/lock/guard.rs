@@ -11,7 +11,7 @@ use super::error::{Holder, LockError};
 use super::locks::Desk;
 use super::name::LockName;
 use super::request::whole_ttl;
-use super::upkeep;
+use super::upkeep::Entry;
 use crate::clock::BootInstant;
 use crate::lease::{Fence, Token, trusted_until};
 use crate::store::locks::{Release, Standing};
@@ -60,8 +60,7 @@ pub enum Loss {
 #[must_use = "the lock is given back when the guard is dropped"]
 pub struct Guard {
     hold: Arc<Hold>,
-    /// Ends the upkeep.
-    stop: CancellationToken,
+    upkeep: Entry,
     /// Until then nobody else may have it.
     min_hold_until: BootInstant,
     revoke_for: Option<Duration>,
@@ -81,6 +80,8 @@ pub(super) struct Hold {
     granted: Mutex<(Duration, BootInstant)>,
     /// One extension at a time: the store's last word is then ours as well.
     extending: tokio::sync::Mutex<()>,
+    /// Whether it is extended in the background.
+    pub(super) renews: bool,
 }
 
 impl std::fmt::Debug for Guard {
@@ -112,14 +113,12 @@ impl Guard {
             ended: CancellationToken::new(),
             granted: Mutex::new((terms.ttl, grant.sent)),
             extending: tokio::sync::Mutex::new(()),
+            renews: terms.renew,
         });
-        let stop = CancellationToken::new();
-        let upkeep =
-            stop.clone().run_until_cancelled_owned(upkeep::keep(hold.clone(), terms.renew));
-        hold.desk.runtime.spawn(upkeep);
+        let upkeep = hold.desk.upkeep.add(&hold);
         // From now, not from when it was sent: never too short.
         let min_hold_until = BootInstant::now() + terms.min_hold;
-        Self { hold, stop, min_hold_until, revoke_for, given_back: false }
+        Self { hold, upkeep, min_hold_until, revoke_for, given_back: false }
     }
 
     /// What is held, in order of name.
@@ -176,7 +175,7 @@ impl Guard {
     /// A token that is cancelled when the lock is lost, released or dropped: work that is
     /// tied to it ends with the lock.
     pub fn cancellation_token(&self) -> CancellationToken {
-        self.hold.ended.clone()
+        self.hold.ended()
     }
 
     /// Lets the lock last for `ttl` from now, also less than before; renewal goes by it
@@ -188,7 +187,10 @@ impl Guard {
     /// written, and it is lost. After [`Unavailable`](LockError::Unavailable) and
     /// [`Unknown`](LockError::Unknown) it is as long ours as it was before.
     pub async fn extend(&self, ttl: Duration) -> Result<(), LockError> {
-        self.hold.extend(Some(whole_ttl(ttl)?)).await
+        self.hold.extend(Some(whole_ttl(ttl)?)).await?;
+        // It may have to be done something for sooner than before.
+        self.hold.desk.upkeep.hurry(self.upkeep);
+        Ok(())
     }
 
     /// Gives the lock back. The first that waits for it is called. Within its minimum
@@ -199,11 +201,16 @@ impl Guard {
     /// then work that was done under it may have been done twice. When the store does not
     /// answer, giving it back is tried again in the background.
     pub async fn release(mut self) -> Result<(), LockError> {
-        self.stop.cancel();
+        self.end_upkeep();
         let release = self.give_back();
         let released = self.hold.desk.store.release(&release).await;
         self.given_back = released.is_ok();
         self.hold.judge(&released?)
+    }
+
+    fn end_upkeep(&self) {
+        self.hold.desk.upkeep.remove(self.upkeep);
+        self.hold.ended.cancel();
     }
 
     fn give_back(&self) -> Release {
@@ -218,8 +225,7 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.stop.cancel();
-        self.hold.ended.cancel();
+        self.end_upkeep();
         if !self.given_back {
             let (ttl, _) = self.hold.granted();
             give_back(&self.hold.desk, self.give_back(), ttl);
@@ -228,6 +234,11 @@ impl Drop for Guard {
 }
 
 impl Hold {
+    /// Is cancelled when it is lost or given back.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.ended.clone()
+    }
+
     /// The TTL, and when the last request was sent that was granted.
     pub(super) fn granted(&self) -> (Duration, BootInstant) {
         *self.granted.lock().unwrap_or_else(PoisonError::into_inner)

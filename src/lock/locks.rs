@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::error::{Holder, LockError};
 use super::name::LockName;
 use super::request::Request;
+use super::upkeep::{self, Upkeep};
 use crate::name::ClusterName;
 use crate::store::locks::LockStore;
 
@@ -27,6 +29,10 @@ pub(super) struct Desk {
     pub(super) store: Arc<dyn LockStore>,
     /// Where what goes on in the background goes on.
     pub(super) runtime: Handle,
+    pub(super) upkeep: Arc<Upkeep>,
+    /// What a holder says of itself unless it says something else.
+    pub(super) metadata: Arc<str>,
+    _upkeep_ends: DropGuard,
 }
 
 impl fmt::Debug for Locks {
@@ -74,7 +80,18 @@ impl Locks {
     /// # Panics
     /// Outside of a Tokio runtime.
     pub fn new(store: Arc<dyn LockStore>) -> Self {
-        Self { desk: Arc::new(Desk { store, runtime: Handle::current() }) }
+        let upkeep = Arc::new(Upkeep::default());
+        let end = CancellationToken::new();
+        let work = upkeep::look_after(upkeep.clone());
+        tokio::spawn(end.clone().run_until_cancelled_owned(work));
+        let desk = Desk {
+            store,
+            runtime: Handle::current(),
+            upkeep,
+            metadata: Arc::from(format!("process {}", std::process::id())),
+            _upkeep_ends: end.drop_guard(),
+        };
+        Self { desk: Arc::new(desk) }
     }
 
     /// Asks for the lock `name`; nothing happens before the request says

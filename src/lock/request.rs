@@ -64,7 +64,7 @@ impl Wait {
 
 impl Request {
     pub(super) fn new(desk: Arc<Desk>, names: Result<Vec<LockName>, InvalidLockName>) -> Self {
-        let metadata = Arc::from(format!("process {}", std::process::id()));
+        let metadata = desk.metadata.clone();
         Self { desk, names, ttl: TTL, min_hold: Duration::ZERO, metadata, renew: true }
     }
 

@@ -1,5 +1,6 @@
 //! Locks that stand alone, on one server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,9 +11,12 @@ use crate::clock::ClusterTime;
 use crate::lease::{Fence, Token};
 use crate::lock::{Holder, LockName};
 use crate::store::locks::{LockStore, Place, Release, Standing, Take, Taken, Waiter};
+use crate::store::redis::calls::Calls;
 use crate::store::redis::claim::millis;
+use crate::store::redis::combine::Combiner;
+use crate::store::redis::keys::Keys;
 use crate::store::redis::link::{Link, Purpose};
-use crate::store::redis::{RedisStore, reply, scripts};
+use crate::store::redis::{RedisStore, batch, reply, scripts};
 use crate::store::{Health, Result, Store};
 
 #[async_trait]
@@ -26,36 +30,7 @@ impl LockStore for RedisStore {
     }
 
     async fn take(&self, take: &Take) -> Result<Taken> {
-        let names = &take.names;
-        let mut call = scripts::TAKE_LOCKS.call_with(2 + 2 * names.len());
-        call.arg(self.keys.fence()).arg(self.keys.revoked(take.token));
-        self.add_with_queues(&mut call, names);
-        call.arg(take.token.to_string()).arg(millis(take.ttl)).arg(&*take.metadata);
-        match &take.queue {
-            None => call.arg("").arg("").arg(""),
-            Some(place) => call
-                .arg(self.calls.address(place.waiter))
-                .arg(place.since.map_or_else(String::new, |at| at.unix_micros().to_string()))
-                .arg(millis(stay(place))),
-        };
-        let mut answer = ask(&self.link, Purpose::Write, call).await?.into_iter();
-        let corrupt = || reply::corrupt("the answer to a request for locks");
-        let word = reply::item(answer.next().ok_or_else(corrupt)?)?;
-        if let Some(fence) = word.strip_prefix("granted ") {
-            return fence
-                .parse()
-                .map(|fence| Taken::Granted(Fence::new(fence)))
-                .map_err(|_| corrupt());
-        }
-        if word == "revoked" {
-            return Ok(Taken::Revoked);
-        }
-        let number: usize = word.parse().map_err(|_| corrupt())?;
-        let name = number.checked_sub(1).and_then(|at| names.get(at)).ok_or_else(corrupt)?.clone();
-        let holder = holder(&bytes(answer.next().ok_or_else(corrupt)?)?).ok_or_else(corrupt)?;
-        let since = reply::text(answer.next().ok_or_else(corrupt)?)?;
-        let since = since.parse().ok().map(ClusterTime::from_unix_micros);
-        Ok(Taken::Held { name, holder, since })
+        self.takes.ask(take.clone()).await
     }
 
     async fn extend(
@@ -73,15 +48,7 @@ impl LockStore for RedisStore {
     }
 
     async fn release(&self, release: &Release) -> Result<Vec<Standing>> {
-        let names = &release.names;
-        let mut call = scripts::RELEASE_LOCKS.call_with(1 + 2 * names.len());
-        call.arg(self.keys.revoked(release.token));
-        self.add_with_queues(&mut call, names);
-        call.arg(release.token.to_string())
-            .arg(if release.hold.is_zero() { 0 } else { millis(release.hold) })
-            .arg(release.revoke_for.map_or(0, millis))
-            .arg(self.keys.calls());
-        standings(names.len(), ask(&self.link, Purpose::Write, call).await?)
+        self.releases.ask(release.clone()).await
     }
 
     async fn holder(&self, name: &LockName) -> Result<Option<Holder>> {
@@ -108,11 +75,110 @@ impl LockStore for RedisStore {
     }
 }
 
-impl RedisStore {
-    /// Adds the keys of each lock and its queue.
-    fn add_with_queues(&self, call: &mut Cmd, names: &[LockName]) {
-        for name in names {
-            call.arg(self.keys.held(name)).arg(self.keys.queue(name));
+/// What asks for locks, many requests together.
+pub(super) type Takes = Combiner<Take, Taken>;
+/// What gives them back.
+pub(super) type Releases = Combiner<Release, Vec<Standing>>;
+
+pub(super) fn takes(link: Arc<Link>, keys: &Keys, calls: Arc<Calls>) -> Takes {
+    let keys = keys.clone();
+    Combiner::new(move |takes: Vec<Take>| {
+        let (link, keys, calls) = (link.clone(), keys.clone(), calls.clone());
+        Box::pin(async move {
+            let call = |some: &[Take]| call_to_take(&keys, &calls, some);
+            batch::run(&link, &takes, call, |take| weight(&take.names) + take.metadata.len(), taken)
+                .await
+        })
+    })
+}
+
+pub(super) fn releases(link: Arc<Link>, keys: &Keys) -> Releases {
+    let keys = keys.clone();
+    Combiner::new(move |releases: Vec<Release>| {
+        let (link, keys) = (link.clone(), keys.clone());
+        Box::pin(async move {
+            let call = |some: &[Release]| call_to_release(&keys, some);
+            batch::run(&link, &releases, call, |release| weight(&release.names), released).await
+        })
+    })
+}
+
+/// What an item adds to a call, about, in bytes; and no call has more keys than Lua's
+/// stack has room for.
+fn weight(names: &[LockName]) -> usize {
+    names.len() * 2048
+}
+
+fn call_to_take(keys: &Keys, calls: &Calls, takes: &[Take]) -> Cmd {
+    let count: usize = takes.iter().map(|take| 1 + 2 * take.names.len()).sum();
+    let mut call = scripts::TAKE_LOCKS.call_with(1 + count);
+    call.arg(keys.fence());
+    for take in takes {
+        add_keys(&mut call, keys, take.token, &take.names);
+    }
+    for take in takes {
+        call.arg(take.names.len())
+            .arg(take.token.to_string())
+            .arg(millis(take.ttl))
+            .arg(&*take.metadata);
+        match &take.queue {
+            None => call.arg("").arg("").arg(""),
+            Some(place) => call
+                .arg(calls.address(place.waiter))
+                .arg(place.since.map_or_else(String::new, |at| at.unix_micros().to_string()))
+                .arg(millis(stay(place))),
+        };
+    }
+    call
+}
+
+fn call_to_release(keys: &Keys, releases: &[Release]) -> Cmd {
+    let count = releases.iter().map(|release| 1 + 2 * release.names.len()).sum();
+    let mut call = scripts::RELEASE_LOCKS.call_with(count);
+    for release in releases {
+        add_keys(&mut call, keys, release.token, &release.names);
+    }
+    call.arg(keys.calls());
+    for release in releases {
+        call.arg(release.names.len())
+            .arg(release.token.to_string())
+            .arg(if release.hold.is_zero() { 0 } else { millis(release.hold) })
+            .arg(release.revoke_for.map_or(0, millis));
+    }
+    call
+}
+
+/// Adds the keys of one item: that of its token, then of each lock and its queue.
+fn add_keys(call: &mut Cmd, keys: &Keys, token: Token, names: &[LockName]) {
+    call.arg(keys.revoked(token));
+    for name in names {
+        call.arg(keys.held(name)).arg(keys.queue(name));
+    }
+}
+
+fn taken(take: &Take, _now: ClusterTime, value: Value) -> Result<Taken> {
+    let corrupt = || reply::corrupt("the answer to a request for locks");
+    let Value::Array(parts) = value else {
+        let word = reply::item(value)?;
+        if word == "revoked" {
+            return Ok(Taken::Revoked);
+        }
+        let fence = word.strip_prefix("granted ").and_then(|fence| fence.parse().ok());
+        return fence.map(|fence| Taken::Granted(Fence::new(fence))).ok_or_else(corrupt);
+    };
+    let [number, told, since] = parts.try_into().map_err(|_| corrupt())?;
+    let number = usize::try_from(reply::integer(number)?).map_err(|_| corrupt())?;
+    let name = number.checked_sub(1).and_then(|at| take.names.get(at)).ok_or_else(corrupt)?;
+    let Standing::HeldBy(holder) = standing(told)? else { return Err(corrupt()) };
+    let since = reply::text(since)?.parse().ok().map(ClusterTime::from_unix_micros);
+    Ok(Taken::Held { name: name.clone(), holder, since })
+}
+
+fn released(release: &Release, _now: ClusterTime, value: Value) -> Result<Vec<Standing>> {
+    match value {
+        Value::Array(parts) => standings(release.names.len(), parts),
+        other => {
+            Err(reply::item(other).err().unwrap_or_else(|| reply::corrupt("what became of locks")))
         }
     }
 }

@@ -12,6 +12,7 @@
 //! fails over to a replica, or restarts without `appendfsync always`.
 //! [`inspect`](crate::store::Store::inspect) warns of what can be seen of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -32,6 +33,7 @@ use crate::store::{
 mod batch;
 mod calls;
 mod claim;
+mod combine;
 mod control;
 mod cursors;
 mod dial;
@@ -60,9 +62,11 @@ use link::{Link, Purpose};
 /// A store on one Redis or Valkey server.
 #[derive(Debug)]
 pub struct RedisStore {
-    link: Link,
+    link: Arc<Link>,
     keys: Keys,
-    calls: Calls,
+    calls: Arc<Calls>,
+    takes: locks::Takes,
+    releases: locks::Releases,
 }
 
 impl RedisStore {
@@ -75,8 +79,11 @@ impl RedisStore {
     /// Outside of a tokio runtime.
     pub fn open(options: Options) -> Self {
         let keys = Keys::new(&options.cluster, keys::FIRST_BUCKET);
-        let calls = Calls::new(options.clone(), &keys);
-        Self { link: Link::open(options), keys, calls }
+        let calls = Arc::new(Calls::new(options.clone(), &keys));
+        let link = Arc::new(Link::open(options));
+        let takes = locks::takes(link.clone(), &keys, calls.clone());
+        let releases = locks::releases(link.clone(), &keys);
+        Self { link, keys, calls, takes, releases }
     }
 }
 

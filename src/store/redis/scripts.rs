@@ -1,5 +1,5 @@
 //! The operations that must be atomic. Each is one Lua file, the claim four, behind a
-//! common prelude and the parts that it shares with others.
+//! prelude and the parts that it shares with others.
 
 use std::sync::LazyLock;
 
@@ -17,10 +17,7 @@ pub(super) struct Script {
 macro_rules! scripts {
     ($($name:ident = $($part:literal)+;)+) => {
         $(pub(super) static $name: Script = Script {
-            code: concat!(
-                include_str!("scripts/prelude.lua"),
-                $(include_str!(concat!("scripts/", $part)),)+
-            ),
+            code: concat!($(include_str!(concat!("scripts/", $part)),)+),
             hash: LazyLock::new(|| redis::Script::new($name.code).get_hash().to_owned()),
         };)+
 
@@ -31,28 +28,28 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM = "cursor.lua" "record.lua" "turn.lua" "missed.lua" "claim/terms.lua"
+    CLAIM = "prelude.lua" "cursor.lua" "record.lua" "turn.lua" "missed.lua" "claim/terms.lua"
         "claim/writes.lua" "claim/waiting.lua" "claim/claims.lua";
-    RENEW = "renew.lua";
-    COMPLETE = "record.lua" "turn.lua" "complete.lua";
-    ABANDON = "record.lua" "turn.lua" "abandon.lua";
-    FORFEIT = "record.lua" "turn.lua" "forfeit.lua";
-    SWEEP = "sweep.lua";
-    OPEN_CURSORS = "cursor.lua" "open_cursors.lua";
-    RECORD_MISSED = "cursor.lua" "record.lua" "turn.lua" "record_missed.lua";
-    TRIGGER = "trigger.lua";
-    CANCEL = "cancel.lua";
-    PAUSE = "control.lua" "pause.lua";
-    RELOAD = "control.lua" "reload.lua";
-    HEARTBEAT = "heartbeat.lua";
-    NODES = "nodes.lua";
-    LEAVE = "leave.lua";
-    PRUNE = "record.lua" "turn.lua" "control.lua" "prune.lua";
-    TAKE_LOCKS = "lock/queue.lua" "lock/take.lua";
-    EXTEND_LOCKS = "lock/queue.lua" "lock/extend.lua";
-    RELEASE_LOCKS = "lock/queue.lua" "lock/release.lua";
-    LOCK_HOLDER = "lock/queue.lua" "lock/holder.lua";
-    LEAVE_QUEUE = "lock/queue.lua" "lock/leave.lua";
+    RENEW = "prelude.lua" "renew.lua";
+    COMPLETE = "prelude.lua" "record.lua" "turn.lua" "complete.lua";
+    ABANDON = "prelude.lua" "record.lua" "turn.lua" "abandon.lua";
+    FORFEIT = "prelude.lua" "record.lua" "turn.lua" "forfeit.lua";
+    SWEEP = "prelude.lua" "sweep.lua";
+    OPEN_CURSORS = "prelude.lua" "cursor.lua" "open_cursors.lua";
+    RECORD_MISSED = "prelude.lua" "cursor.lua" "record.lua" "turn.lua" "record_missed.lua";
+    TRIGGER = "prelude.lua" "trigger.lua";
+    CANCEL = "prelude.lua" "cancel.lua";
+    PAUSE = "prelude.lua" "control.lua" "pause.lua";
+    RELOAD = "prelude.lua" "control.lua" "reload.lua";
+    HEARTBEAT = "prelude.lua" "heartbeat.lua";
+    NODES = "prelude.lua" "nodes.lua";
+    LEAVE = "prelude.lua" "leave.lua";
+    PRUNE = "prelude.lua" "record.lua" "turn.lua" "control.lua" "prune.lua";
+    TAKE_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/take.lua";
+    EXTEND_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/extend.lua";
+    RELEASE_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/queue.lua" "lock/release.lua";
+    LOCK_HOLDER = "lock/prelude.lua" "lock/standing.lua" "lock/holder.lua";
+    LEAVE_QUEUE = "lock/prelude.lua" "lock/queue.lua" "lock/leave.lua";
 }
 
 impl Script {

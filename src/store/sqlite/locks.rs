@@ -49,9 +49,8 @@ impl LockStore for SqliteStore {
     async fn release(&self, release: &Release) -> Result<Vec<Standing>> {
         let asked = release.clone();
         let standings = self.calls.write(move |step| give_back(step, &asked)).await?;
-        if release.hold.is_zero() {
-            self.queues.released(&release.names);
-        }
+        // Also where they are kept: who waits learns that they last shorter than it was told.
+        self.queues.released(&release.names);
         Ok(standings)
     }
 

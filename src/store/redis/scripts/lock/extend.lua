@@ -1,17 +1,16 @@
 -- Lets locks last from now. Replies with the time (us), then for each
---   ours | free | what is told of another's | error TEXT
+--   ours | what is told of another's
 --
 -- KEYS  locks
 -- ARGV  token, ttl (ms)
-local replies = { digits(now) }
+local values = call('MGET', unpack(KEYS))
+local replies = { fmt('%.0f', now) }
 for i, key in ipairs(KEYS) do
-  local value, wrong = lock_at(key)
-  if wrong then
-    replies[i + 1] = wrong
-  elseif is_of(value, ARGV[1]) then
-    replies[i + 1] = refusal(pcall('PEXPIRE', key, ARGV[2])) or 'ours'
+  if values[i] and sub(values[i], 1, 36) == ARGV[1] then
+    local kept = pcall('PEXPIRE', key, ARGV[2])
+    replies[i + 1] = type(kept) == 'table' and 'error ' .. kept.err or 'ours'
   else
-    replies[i + 1] = value and told(key, value) or 'free'
+    replies[i + 1] = standing(key, values[i])
   end
 end
 return replies

@@ -1,6 +1,4 @@
--- Who holds a lock. Replies with the time (us), then
---   free | what is told of it | error TEXT
+-- Who holds a lock. Replies with the time (us), then what is told of it.
 --
 -- KEYS  lock
-local value, wrong = lock_at(KEYS[1])
-return { digits(now), wrong or (value and told(KEYS[1], value)) or 'free' }
+return { fmt('%.0f', now), standing(KEYS[1], call('MGET', KEYS[1])[1]) }

@@ -1,52 +1,90 @@
--- Takes locks, all of them or none. Replies with the time (us), then
+-- Takes locks: of each item all of them or none. Replies with the time (us), then for each
 --   granted FENCE | revoked | error TEXT
---   NUMBER of the first that is held, what is told of it, since when the waiter queues (us)
+--   { number of the first that is held, what is told of it, since when the waiter queues (us) }
 --
--- KEYS  fence, the token's revocation, then for each lock: lock, queue
--- ARGV  token, ttl (ms), metadata, the waiter or '', since when it waits (us) or '',
---       how long it stays (ms)
-local fence_key, revoked = KEYS[1], KEYS[2]
-local token, ttl, metadata, waiter = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if call('EXISTS', revoked) == 1 then
-  return { digits(now), 'revoked' }
-end
-local ours, fence = 0, 0
-for at = 3, #KEYS, 2 do
-  local value, wrong = lock_at(KEYS[at])
-  if wrong then
-    return { digits(now), wrong }
+-- KEYS  fence, then for each item: the token's revocation, and for each lock: lock, queue
+-- ARGV  for each item: how many locks, token, ttl (ms), metadata, the waiter or '', since
+--       when it waits (us) or '', how long it stays (ms) or ''
+local values = call('MGET', unpack(KEYS))
+local last = tonumber(values[1] or 0)
+local replies, drawn, mine = { fmt('%.0f', now) }, false, {}
+local at = 2
+
+-- The waiter's place in the queue; then why it was refused, if it was.
+local function queue_up(queue, arg)
+  local since = ARGV[arg + 5]
+  if since == '' then
+    since = replies[1]
   end
-  if is_of(value, token) then
-    ours, fence = ours + 1, max(fence, tonumber(match(value, '^%S+ (%d+)')))
-  elseif value then
-    local since = ARGV[5]
-    if waiter ~= '' then
-      since = since ~= '' and since or digits(now)
-      local queue = KEYS[at + 1]
-      local refused = refusal(pcall('ZADD', queue, since, waiter))
-      if refused then
-        return { digits(now), refused }
+  local put = pcall('ZADD', queue, since, ARGV[arg + 4])
+  if type(put) == 'table' then
+    return since, 'error ' .. put.err
+  end
+  local stay = tonumber(ARGV[arg + 6])
+  if call('PTTL', queue) < stay then
+    call('PEXPIRE', queue, stay)
+  end
+  return since
+end
+
+local function serve(arg, locks)
+  if values[at] then
+    return 'revoked'
+  end
+  local token, ours, fence = ARGV[arg + 1], 0, 0
+  for lock = 1, locks do
+    local place = at + 2 * lock - 1
+    local key = KEYS[place]
+    local value = mine[key] or values[place]
+    if value and sub(value, 1, 36) == token then
+      ours, fence = ours + 1, max(fence, tonumber(string.match(value, '^%S+ (%d+)')))
+    elseif value then
+      local told, since, refused = standing(key, value), '', nil
+      if ARGV[arg + 4] ~= '' and sub(told, 1, 6) ~= 'error ' then
+        since, refused = queue_up(KEYS[place + 1], arg)
       end
-      outlive(queue, tonumber(ARGV[6]))
+      return refused or { tostring(lock), told, since }
     end
-    return { digits(now), digits((at - 1) / 2), told(KEYS[at], value), since }
   end
-end
-fence = digits(fence)
--- What was free may have had another holder since: only where all are ours is it the
--- same grant.
-if ours < (#KEYS - 2) / 2 then
-  local last = tonumber(call('GET', fence_key) or 0)
-  fence = digits(max(last + 1, now))
-  local refused = refusal(pcall('SET', fence_key, fence))
-  if refused then
-    return { digits(now), refused }
+  -- What was free may have had another holder since: only where all are ours is it the
+  -- same grant.
+  if ours < locks then
+    last = max(last + 1, now)
+    fence, drawn = last, true
   end
-end
-for at = 3, #KEYS, 2 do
-  call('SET', KEYS[at], token .. ' ' .. fence .. ' ' .. metadata, 'PX', ttl)
-  if waiter ~= '' then
-    pcall('ZREM', KEYS[at + 1], waiter)
+  local number = fmt('%.0f', fence)
+  local text = token .. ' ' .. number .. ' ' .. ARGV[arg + 3]
+  for lock = 1, locks do
+    local place = at + 2 * lock - 1
+    local key = KEYS[place]
+    local set
+    if values[place] or mine[key] then
+      set = pcall('SET', key, text, 'PX', ARGV[arg + 2])
+    else
+      set = pcall('SET', key, text, 'NX', 'PX', ARGV[arg + 2])
+    end
+    if not set or set.err then
+      -- All of them or none.
+      for before = 1, lock - 1 do
+        call('DEL', KEYS[at + 2 * before - 1])
+        mine[KEYS[at + 2 * before - 1]] = nil
+      end
+      return set and 'error ' .. set.err or standing(key)
+    end
+    mine[key] = text
+    if ARGV[arg + 4] ~= '' then
+      pcall('ZREM', KEYS[place + 1], ARGV[arg + 4])
+    end
   end
+  return 'granted ' .. number
 end
-return { digits(now), 'granted ' .. fence }
+
+for arg = 1, #ARGV, 7 do
+  local locks = tonumber(ARGV[arg])
+  replies[#replies + 1] = serve(arg, locks)
+  at = at + 1 + 2 * locks
+end
+if drawn then
+  call('SET', KEYS[1], fmt('%.0f', last))
+end
+return replies

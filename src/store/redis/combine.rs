@@ -1,0 +1,190 @@
+//! Puts together what many tasks ask for at the same time: one call of a script then
+//! serves them all, at a fraction of what a call for each costs the server and us.
+//!
+//! A request that finds a lane free is sent at once, alone, by whoever asks. Those that
+//! come while all lanes are taken go together when one is free again. So nobody waits for
+//! company, and who is alone pays nothing for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::store::{Result, StoreError};
+
+/// So many batches may be under way: the server works on one while another is made.
+const LANES: usize = 2;
+
+/// The answers to a batch, in order.
+pub(super) type Answers<R> = Pin<Box<dyn Future<Output = Result<Vec<Result<R>>>> + Send>>;
+
+/// See the module's head.
+pub(super) struct Combiner<T: Send + 'static, R: Send + 'static>(Arc<Shared<T, R>>);
+
+struct Shared<T, R> {
+    queue: Mutex<Queue<T, R>>,
+    send: Box<dyn Fn(Vec<T>) -> Answers<R> + Send + Sync>,
+}
+
+struct Queue<T, R> {
+    waiting: Vec<(T, oneshot::Sender<Result<R>>)>,
+    /// How many lanes are taken.
+    taken: usize,
+}
+
+/// A lane that is taken. When it is dropped, also because who asked was, those who wait
+/// go next.
+struct Lane<T: Send + 'static, R: Send + 'static>(Arc<Shared<T, R>>);
+
+/// What somebody who asks does.
+enum Turn<T: Send + 'static, R: Send + 'static> {
+    Goes(Lane<T, R>, T),
+    Waits(oneshot::Receiver<Result<R>>),
+}
+
+impl<T: Send + 'static, R: Send + 'static> std::fmt::Debug for Combiner<T, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Combiner")
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
+    /// One that sends batches so.
+    pub(super) fn new(send: impl Fn(Vec<T>) -> Answers<R> + Send + Sync + 'static) -> Self {
+        let queue = Mutex::new(Queue { waiting: Vec::new(), taken: 0 });
+        Self(Arc::new(Shared { queue, send: Box::new(send) }))
+    }
+
+    /// The answer to `item`. Who drops this future does not take the request back.
+    pub(super) async fn ask(&self, item: T) -> Result<R> {
+        match self.turn(item) {
+            Turn::Goes(_lane, item) => {
+                let answers = (self.0.send)(vec![item]).await?;
+                answers.into_iter().next().unwrap_or_else(|| Err(gone()))
+            }
+            Turn::Waits(answer) => answer.await.unwrap_or_else(|_| Err(gone())),
+        }
+    }
+
+    fn turn(&self, item: T) -> Turn<T, R> {
+        let mut queue = self.0.queue();
+        if queue.taken < LANES {
+            queue.taken += 1;
+            return Turn::Goes(Lane(self.0.clone()), item);
+        }
+        let (reply, answer) = oneshot::channel();
+        queue.waiting.push((item, reply));
+        Turn::Waits(answer)
+    }
+}
+
+impl<T, R> Shared<T, R> {
+    fn queue(&self) -> MutexGuard<'_, Queue<T, R>> {
+        // Nothing in here panics half-way.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All that wait; where nobody does, the lane is free from now on.
+    fn next(&self) -> Vec<(T, oneshot::Sender<Result<R>>)> {
+        let mut queue = self.queue();
+        if queue.waiting.is_empty() {
+            queue.taken -= 1;
+        }
+        std::mem::take(&mut queue.waiting)
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Drop for Lane<T, R> {
+    fn drop(&mut self) {
+        let next = self.0.next();
+        if !next.is_empty() {
+            // A task of its own: those of a batch do not depend on one that may be dropped.
+            tokio::spawn(carry(self.0.clone(), next));
+        }
+    }
+}
+
+/// Sends what waits until nothing does.
+async fn carry<T, R>(shared: Arc<Shared<T, R>>, mut batch: Vec<(T, oneshot::Sender<Result<R>>)>) {
+    while !batch.is_empty() {
+        let (items, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+        let (mut answers, error) = match (shared.send)(items).await {
+            Ok(answers) => (answers.into_iter(), gone()),
+            Err(error) => (Vec::new().into_iter(), error),
+        };
+        for reply in replies {
+            // Nobody waits for it any more where this fails: it was dropped.
+            let _ = reply.send(answers.next().unwrap_or_else(|| Err(error.clone())));
+        }
+        batch = shared.next();
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unknown("there was no answer to this one of a batch".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Doubles numbers, each batch when it is let through.
+    fn doubler(gate: &Arc<Semaphore>, batches: &Arc<AtomicUsize>) -> Arc<Combiner<u32, u32>> {
+        let (gate, batches) = (gate.clone(), batches.clone());
+        Arc::new(Combiner::new(move |items: Vec<u32>| -> Answers<u32> {
+            batches.fetch_add(1, Ordering::Relaxed);
+            let gate = gate.clone();
+            Box::pin(async move {
+                gate.acquire().await.unwrap().forget();
+                Ok(items.into_iter().map(|item| Ok(item * 2)).collect())
+            })
+        }))
+    }
+
+    async fn until(holds: impl Fn() -> bool) {
+        while !holds() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_all_lanes_are_taken_goes_together() {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let combiner = doubler(&gate, &batches);
+        let mut asked = Vec::new();
+        for item in 0..20_u32 {
+            let combiner = combiner.clone();
+            asked.push(tokio::spawn(async move { combiner.ask(item).await }));
+        }
+        until(|| combiner.0.queue().waiting.len() == 20 - LANES).await;
+        gate.add_permits(LANES + 1);
+        for (item, answer) in asked.into_iter().enumerate() {
+            assert_eq!(answer.await.unwrap(), Ok(2 * item as u32));
+        }
+        assert_eq!(batches.load(Ordering::Relaxed), LANES + 1);
+        until(|| combiner.0.queue().taken == 0).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_dropped_on_the_way_holds_up_nobody() {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let combiner = doubler(&gate, &batches);
+        let ask = |item| {
+            let combiner = combiner.clone();
+            tokio::spawn(async move { combiner.ask(item).await })
+        };
+        let first: Vec<_> = (0..LANES as u32).map(ask).collect();
+        until(|| combiner.0.queue().taken == LANES).await;
+        let last = ask(21);
+        until(|| combiner.0.queue().waiting.len() == 1).await;
+        first.iter().for_each(tokio::task::JoinHandle::abort);
+        gate.add_permits(1);
+        assert_eq!(last.await.unwrap(), Ok(42));
+        until(|| combiner.0.queue().taken == 0).await;
+    }
+}
