@@ -20,6 +20,8 @@ const TTL: Duration = Duration::from_secs(30);
 const LONGEST_TTL: Duration = Duration::from_secs(366 * 86_400);
 /// The most that a holder may say of itself, in bytes.
 const LONGEST_METADATA: usize = 64 * 1024;
+/// A store that was away is asked again after this at the latest, whatever the backoff.
+const UNCALLED: Duration = Duration::from_secs(1);
 /// So many locks may be asked for together.
 const MOST_NAMES: usize = 128;
 
@@ -203,7 +205,11 @@ impl Seat {
                     longest = holder.remaining + Duration::from_millis(1);
                     LockError::Contended { name, holder }
                 }
-                Err(error @ (LockError::Unavailable(_) | LockError::Unknown(_))) => error,
+                Err(error @ (LockError::Unavailable(_) | LockError::Unknown(_))) => {
+                    // What does not answer calls nobody.
+                    longest = UNCALLED;
+                    error
+                }
                 Err(lasting) => return Err(lasting),
             };
             let contended = matches!(error, LockError::Contended { .. });
@@ -222,7 +228,7 @@ impl Seat {
                     // It may have been released meanwhile, and this attempt does not count.
                     attempt -= 1;
                 }
-                _ => tokio::time::sleep(delay).await,
+                _ => tokio::time::sleep(delay.min(longest)).await,
             }
         }
     }
