@@ -120,7 +120,7 @@ pub static CLUSTER: Section = Section {
         Key::new(
             "store",
             Kind::Store,
-            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, or `redis+unix:///SOCKET?db=DB`. `${VAR}` and `${file:/path}` are replaced.",
+            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, `redis+unix:///SOCKET?db=DB`, or `redis+sentinel://HOST,HOST,HOST/MASTER/DB` (`rediss+sentinel://…` with TLS). `${VAR}` and `${file:/path}` are replaced.",
         )
         .preset(Preset::Text(STORE))
         .also(&["url", "redis_url", "backend", "database"]),
@@ -219,8 +219,18 @@ pub static REDIS: Section = Section {
             "How long one call to Redis may take before it counts as not answered.",
         )
         .preset(Preset::Duration(REDIS_TIMEOUT)),
-        Key::later("sentinel_username"),
-        Key::later("sentinel_password"),
+        Key::new(
+            "sentinel_username",
+            Kind::Text,
+            "The user of the sentinels' access list, for `redis+sentinel://`. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .also(&["sentinel_user"]),
+        Key::new(
+            "sentinel_password",
+            Kind::Secret,
+            "The password of the sentinels, which is not that of their Redis; it is never shown. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .also(&["sentinel_pass", "sentinel_auth"]),
     ],
 };
 

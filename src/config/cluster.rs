@@ -35,6 +35,8 @@ pub(crate) struct Settings<'v> {
     cert: Option<(PathBuf, Spot)>,
     key: Option<(PathBuf, Spot)>,
     timeout: Option<(Duration, Spot)>,
+    sentinel_username: Option<(String, Spot)>,
+    sentinel_password: Option<(Secret, Spot)>,
     format: Option<LogFormat>,
     filter: Option<String>,
 }
@@ -83,6 +85,12 @@ impl<'v> Settings<'v> {
                 (_, "username", Value::Expanded(_, text)) => self.username = Some((text.text, at)),
                 (_, "password", Value::Expanded(_, text)) => {
                     self.password = Some((Secret::new(text.text), at));
+                }
+                (_, "sentinel_username", Value::Expanded(_, text)) => {
+                    self.sentinel_username = Some((text.text, at));
+                }
+                (_, "sentinel_password", Value::Expanded(_, text)) => {
+                    self.sentinel_password = Some((Secret::new(text.text), at));
                 }
                 (_, "ca", Value::Text(path)) => self.ca = Some((path.into(), at)),
                 (_, "cert", Value::Text(path)) => self.cert = Some((path.into(), at)),
@@ -249,7 +257,12 @@ impl<'v> Settings<'v> {
         }
         let path =
             |setting: &Option<(PathBuf, Spot)>| setting.as_ref().map(|(path, _)| path.clone());
-        if let RedisAddress::Tcp { tls: Some(tls), .. } = &mut redis.address {
+        let tls = match &mut redis.address {
+            RedisAddress::Tcp { tls, .. } => tls.as_mut(),
+            RedisAddress::Sentinel(of) => of.tls.as_mut(),
+            RedisAddress::Unix(_) => None,
+        };
+        if let Some(tls) = tls {
             tls.ca = path(&self.ca);
             tls.cert = path(&self.cert);
             tls.key = path(&self.key);
@@ -261,7 +274,38 @@ impl<'v> Settings<'v> {
                 .help("write rediss:// with two s")
                 .related("the address is at", address.clone());
         }
+        self.sentinel(&mut redis, address, from_file, report);
         Some(StoreConfig::Redis(redis))
+    }
+
+    /// Puts in how to get into the sentinels, where there are some.
+    fn sentinel(
+        &self,
+        redis: &mut RedisConfig,
+        address: &Spot,
+        from_file: bool,
+        report: &mut Report,
+    ) {
+        let (username, password) = (&self.sentinel_username, &self.sentinel_password);
+        if let (Some((_, at)), None) = (username, password) {
+            report
+                .error(at.clone(), "there is a user for the sentinels, and no password")
+                .help("give `sentinel_password` in [cluster.redis]: \"${SENTINEL_PASSWORD}\"");
+        }
+        if let RedisAddress::Sentinel(of) = &mut redis.address {
+            of.username = username.as_ref().map(|(user, _)| user.clone());
+            of.password = password.as_ref().map(|(password, _)| password.clone());
+        } else if let Some(at) = self.any_of_sentinel().filter(|_| from_file) {
+            report
+                .error(at.clone(), "this is for sentinels, and the address of the store has none")
+                .help("write redis+sentinel://HOST,HOST,HOST/MASTER")
+                .related("the address is at", address.clone());
+        }
+    }
+
+    fn any_of_sentinel(&self) -> Option<&Spot> {
+        let username = self.sentinel_username.iter().map(|(_, at)| at);
+        username.chain(self.sentinel_password.iter().map(|(_, at)| at)).next()
     }
 
     fn any_of_redis(&self) -> Option<&Spot> {
@@ -269,7 +313,7 @@ impl<'v> Settings<'v> {
         let username = self.username.iter().map(|(_, at)| at);
         let password = self.password.iter().map(|(_, at)| at);
         let timeout = self.timeout.iter().map(|(_, at)| at);
-        username.chain(password).chain(files).chain(timeout).next()
+        username.chain(password).chain(files).chain(timeout).chain(self.any_of_sentinel()).next()
     }
 }
 

@@ -70,7 +70,7 @@ pub use render::{Paint, Rendered};
 pub use schema::schema;
 pub use secret::Secret;
 pub use source::SEARCHED;
-pub use store::{RedisAddress, RedisConfig, StoreConfig, TlsFiles};
+pub use store::{RedisAddress, RedisConfig, SentinelAddress, StoreConfig, TlsFiles};
 
 use crate::name::{ClusterName, NodeName};
 use crate::table::JobTable;

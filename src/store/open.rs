@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::redis::{self, RedisStore};
 use super::sqlite::{self, SqliteStore};
 use super::{Result, Store};
-use crate::config::{RedisAddress, StoreConfig, TlsFiles};
+use crate::config::{RedisAddress, Secret, StoreConfig, TlsFiles};
 use crate::name::{ClusterName, NodeName};
 
 /// Opens the store of `cluster` that `config` names, as `node` where it is one. No
@@ -34,7 +34,7 @@ pub fn open(
             address: address(&config.address),
             database: config.database,
             username: config.username.clone(),
-            password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
+            password: exposed(config.password.as_ref()),
             cluster: cluster.clone(),
             node: node.cloned(),
             timeout: config.timeout.min(bound),
@@ -50,7 +50,18 @@ fn address(address: &RedisAddress) -> redis::Address {
             tls: tls.as_ref().map(tls_options),
         },
         RedisAddress::Unix(path) => redis::Address::Unix(path.clone()),
+        RedisAddress::Sentinel(of) => redis::Address::Sentinel(redis::Sentinels {
+            servers: of.sentinels.clone(),
+            master: of.master.clone(),
+            username: of.username.clone(),
+            password: exposed(of.password.as_ref()),
+            tls: of.tls.as_ref().map(tls_options),
+        }),
     }
+}
+
+fn exposed(secret: Option<&Secret>) -> Option<String> {
+    secret.map(|secret| secret.expose().to_owned())
 }
 
 fn tls_options(files: &TlsFiles) -> redis::TlsOptions {

@@ -27,9 +27,10 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::BootInstant;
-use crate::store::redis::dial::{Driver, Failure, dial};
-use crate::store::redis::options::Options;
+use crate::store::redis::dial::{Dialled, Driver, Failure, dial, passing};
+use crate::store::redis::options::{Address, Options, server};
 use crate::store::redis::scripts::Script;
+use crate::store::redis::sentinel::{self, Favourite, Master};
 use crate::store::redis::trouble;
 use crate::store::{Health, Result, StoreError};
 
@@ -72,6 +73,7 @@ struct Shared {
     health: watch::Sender<Health>,
     /// The server refused the last write.
     refusing: AtomicBool,
+    favourite: Favourite,
 }
 
 #[derive(Debug, Clone)]
@@ -96,6 +98,7 @@ impl Link {
             state: watch::Sender::new(State::Dialing),
             health: watch::Sender::new(Health::Starting),
             refusing: AtomicBool::new(false),
+            favourite: Favourite::default(),
         });
         let stop = CancellationToken::new();
         let supervisor = supervise(shared.clone());
@@ -268,6 +271,17 @@ impl Shared {
         });
     }
 
+    /// Gives up whichever connection there is: it leads to a master that is none any more.
+    fn give_up_any(&self, why: &str) {
+        self.state.send_if_modified(|state| {
+            let up = matches!(state, State::Up { .. });
+            if up {
+                *state = State::Down(why.to_owned());
+            }
+            up
+        });
+    }
+
     /// Draws from an answer what it says about the server's health.
     fn note(&self, purpose: Purpose, result: &Result<Vec<Result<Value>>>) {
         match result {
@@ -299,7 +313,11 @@ impl Shared {
     }
 
     fn refused(&self, why: String) {
-        self.refusing.store(true, Ordering::Relaxed);
+        let demoted = self.options.has_sentinels() && trouble::is_of_replica(&why);
+        self.refusing.store(!demoted, Ordering::Relaxed);
+        if demoted {
+            self.give_up_any(&why);
+        }
         self.set_health(Health::Down(why));
     }
 
@@ -328,12 +346,12 @@ async fn supervise(shared: Arc<Shared>) {
     for number in 1.. {
         let limit = shared.options.timeout.max(SHORTEST_DIAL);
         let longest = longest_delay(shared.options.timeout);
-        let delay = match tokio::time::timeout(limit, dial_side_by_side(&shared)).await {
-            Ok(Ok((connection, driver))) => {
+        let delay = match dial_side_by_side(&shared, limit).await {
+            Ok(Dialled { connection, driver, master }) => {
                 let since = BootInstant::now();
                 shared.state.send_replace(State::Up { connection, number });
                 shared.set_reachable();
-                let given_up = attend(&shared, number, driver).await;
+                let given_up = attend(&shared, number, driver, master).await;
                 if BootInstant::now().since(since) >= STEADY {
                     failures = 0;
                 }
@@ -350,47 +368,52 @@ async fn supervise(shared: Arc<Shared>) {
                 failures += 1;
                 delay_after(failures).min(longest)
             }
-            Ok(Err(failure)) => {
+            Err(failure) => {
                 failures += 1;
                 shared.fail(&failure.why);
                 if failure.lasting { LONGEST_DELAY } else { delay_after(failures).min(longest) }
-            }
-            Err(_) => {
-                failures += 1;
-                shared.fail(&format!("no connection within {limit:?}"));
-                delay_after(failures).min(longest)
             }
         };
         tokio::time::sleep(delay.mul_f64(0.5 + fastrand::f64() / 2.0)).await;
     }
 }
 
-/// The first connection that one of several attempts brings; the failure of the last
-/// where all have failed.
+/// The first connection that one of several attempts brings within `limit`; the last
+/// failure where none has.
 async fn dial_side_by_side(
     shared: &Arc<Shared>,
-) -> std::result::Result<(MultiplexedConnection, Driver), Failure> {
+    limit: Duration,
+) -> std::result::Result<Dialled, Failure> {
     let stagger = stagger(shared.options.timeout);
     let begin = |dials: &mut JoinSet<_>| {
         let shared = Arc::clone(shared);
-        dials.spawn(async move { dial(&shared.options).await });
+        dials.spawn(async move { dial(&shared.options, &shared.favourite).await });
     };
     let mut dials = JoinSet::new();
     begin(&mut dials);
+    let mut last = passing(format!("no connection within {limit:?}"));
+    let over = tokio::time::sleep(limit);
+    tokio::pin!(over);
     loop {
         tokio::select! {
-            Some(dialled) = dials.join_next() => match dialled {
-                Ok(Err(_)) | Err(_) if !dials.is_empty() => {}
-                Ok(dialled) => return dialled,
-                Err(gone) => return Err(Failure { why: gone.to_string(), lasting: false }),
-            },
+            Some(dialled) = dials.join_next() => {
+                last = match dialled {
+                    Ok(Ok(dialled)) => return Ok(dialled),
+                    Ok(Err(failure)) => failure,
+                    Err(gone) => passing(gone.to_string()),
+                };
+                if dials.is_empty() {
+                    return Err(last);
+                }
+            }
+            () = &mut over => return Err(Failure { lasting: false, ..last }),
             () = tokio::time::sleep(stagger), if dials.len() < DIALS => begin(&mut dials),
         }
     }
 }
 
-/// Moves the bytes of connection `number` until it ends; true if a call gave it up.
-async fn attend(shared: &Shared, number: u64, driver: Driver) -> bool {
+/// Moves the bytes of connection `number` until it ends; true if it was given up.
+async fn attend(shared: &Shared, number: u64, driver: Driver, master: Option<Master>) -> bool {
     let mut changes = shared.state.subscribe();
     let given_up = async {
         let _ = changes.wait_for(|state| !state.is_connection(number)).await.is_ok();
@@ -398,7 +421,23 @@ async fn attend(shared: &Shared, number: u64, driver: Driver) -> bool {
     tokio::select! {
         () = driver => false,
         () = given_up => true,
+        why = demoted(shared, master) => {
+            shared.give_up(number, &why);
+            shared.set_health(Health::Down(why));
+            true
+        }
     }
+}
+
+/// Waits until the sentinels name another master; says so.
+async fn demoted(shared: &Shared, master: Option<Master>) -> String {
+    let (Address::Sentinel(of), Some(master)) = (&shared.options.address, master) else {
+        return std::future::pending().await;
+    };
+    let timeout = shared.options.timeout;
+    let (host, port) = sentinel::replaced(of, timeout, &shared.favourite, &master).await;
+    let (old, new) = (server(&master.0, master.1), server(&host, port));
+    format!("{}: the sentinels made {new} the master in place of {old}", shared.options)
 }
 
 impl Shared {

@@ -1,11 +1,11 @@
-//! One Redis or Valkey server as the store.
+//! One Redis or Valkey server as the store, or the one that sentinels call the master.
 //!
 //! Every decision is made inside a Lua script (`scripts/`, one file for each
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
 //! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
-//! `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes;
-//! `reply`, `record` and `entry` read what comes back. `keys` names every key.
+//! `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes,
+//! to the master that `sentinel` was told where there are some; `reply`, `record` and `entry` read what comes back. `keys` names every key.
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
 //! fails over to a replica, or restarts without `appendfsync always`.
@@ -43,17 +43,18 @@ mod options;
 mod record;
 mod reply;
 mod scripts;
+mod sentinel;
 mod settle;
 mod sweep;
 mod tables;
 mod trouble;
 
-pub use options::{Address, Options, Pem, TlsOptions};
+pub use options::{Address, Options, Pem, Sentinels, TlsOptions};
 
 use keys::Keys;
 use link::{Link, Purpose};
 
-/// A store on one Redis or Valkey server.
+/// A store on one Redis or Valkey server, or on the one that sentinels call the master.
 #[derive(Debug)]
 pub struct RedisStore {
     link: Link,
