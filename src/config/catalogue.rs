@@ -44,6 +44,8 @@ pub const HISTORY_PER_JOB: u32 = 1000;
 /// A Redis that has not answered for a second is down: two such calls in a row
 /// still leave most of the default lease.
 pub const REDIS_TIMEOUT: Duration = s(1);
+/// None: a Redis on its own has no replicas to wait for.
+pub const MIN_ACKS: u32 = 0;
 /// `log.format`, when there is none.
 pub const LOG_FORMAT: &str = "text";
 /// `log.filter`, when there is none.
@@ -131,7 +133,13 @@ pub static CLUSTER: Section = Section {
         )
         .preset(Preset::Duration(MAX_CLOCK_SKEW))
         .also(&["clock_skew"]),
-        Key::later("min_acks"),
+        Key::new(
+            "min_acks",
+            Kind::Integer(0, 100),
+            "How many replicas of Redis must have a claim, a renewal or the end of a slot before it counts. As many as there are replicas make a failover safe; while fewer are connected, nothing runs. 0: as soon as the master has it.",
+        )
+        .preset(Preset::Integer(MIN_ACKS as i64))
+        .also(&["min_replicas", "wait", "acks"]),
         Key::new(
             "heartbeat",
             Kind::Duration(s(1), s(60), "the daemon's own clock beats once a second, and a node is taken for dead after three heartbeats"),

@@ -24,6 +24,7 @@ pub(crate) struct Settings<'v> {
     node: Option<NodeName>,
     store: Option<(Quoted<'v>, Expanded, usize)>,
     max_clock_skew: Option<Duration>,
+    min_acks: Option<(u32, Spot)>,
     heartbeat: Option<Duration>,
     drain_timeout: Option<Duration>,
     max_running: Option<u32>,
@@ -75,6 +76,9 @@ impl<'v> Settings<'v> {
                     self.store = Some((quoted, text, reader.source));
                 }
                 (_, "max_clock_skew", Value::Duration(value)) => self.max_clock_skew = Some(value),
+                (_, "min_acks", Value::Integer(count)) => {
+                    self.min_acks = u32::try_from(count).ok().map(|count| (count, at));
+                }
                 (_, "heartbeat", Value::Duration(value)) => self.heartbeat = Some(value),
                 (_, "drain_timeout", Value::Duration(value)) => self.drain_timeout = Some(value),
                 (_, "max_running", Value::Integer(count)) => {
@@ -205,6 +209,18 @@ impl<'v> Settings<'v> {
                         )
                         .help("give `store` in [cluster] as redis://HOST");
                 }
+                if outside.store.is_none()
+                    && let Some((1.., unused)) = &self.min_acks
+                {
+                    report
+                        .warning(
+                            unused.clone(),
+                            "`min_acks` has no effect: the store is a file, and has no replicas",
+                        )
+                        .help(
+                            "give `store` in [cluster] as redis+sentinel://HOST,HOST,HOST/MASTER",
+                        );
+                }
                 sqlite(path, at, env, report)
             }
             StoreConfig::Redis(redis) => self.redis(redis, &at, outside, report),
@@ -246,6 +262,7 @@ impl<'v> Settings<'v> {
                 .help("give `password` in [cluster.redis]: \"${REDIS_PASSWORD}\"");
         }
         redis.timeout = self.timeout.as_ref().map_or(redis.timeout, |(timeout, _)| *timeout);
+        redis.min_acks = self.min_acks.as_ref().map_or(redis.min_acks, |(count, _)| *count);
         match (&self.cert, &self.key) {
             (Some((_, at)), None) => {
                 report.error(at.clone(), "`cert` goes with `key`, and there is none");

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::catalogue::REDIS_TIMEOUT;
+use super::catalogue::{MIN_ACKS, REDIS_TIMEOUT};
 use super::invalid::InvalidValue;
 use super::secret::Secret;
 
@@ -33,6 +33,8 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// The bound of one call.
     pub timeout: Duration,
+    /// How many replicas must have a claim before it counts.
+    pub min_acks: u32,
 }
 
 /// Where a Redis listens.
@@ -243,7 +245,14 @@ fn sqlite(rest: &str) -> Result<StoreConfig, InvalidValue> {
 }
 
 fn redis(address: RedisAddress, database: u32) -> RedisConfig {
-    RedisConfig { address, database, username: None, password: None, timeout: REDIS_TIMEOUT }
+    RedisConfig {
+        address,
+        database,
+        username: None,
+        password: None,
+        timeout: REDIS_TIMEOUT,
+        min_acks: MIN_ACKS,
+    }
 }
 
 fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {

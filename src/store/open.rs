@@ -38,6 +38,7 @@ pub fn open(
             cluster: cluster.clone(),
             node: node.cloned(),
             timeout: config.timeout.min(bound),
+            min_acks: config.min_acks,
         }))),
     }
 }

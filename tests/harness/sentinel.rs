@@ -58,6 +58,13 @@ impl Plan {
             servers.push(fast.clone().config("replicaof", &of).start());
         }
         let group = Group { servers, sentinels: Vec::new() };
+        until("all replicas are there", || {
+            let about = group.servers[0].cli_text(&["INFO", "replication"]);
+            about.matches("state=online").count() == self.replicas
+        });
+        // Before the first write to them they seem to be in step while they still load.
+        group.servers[0].cli(&["SET", "first", "write"]);
+        group.servers[0].cli(&["DEL", "first"]);
         group.until_in_step(0);
         let sentinels = (0..3).map(|_| self.sentinel(port)).collect();
         Group { sentinels, ..group }

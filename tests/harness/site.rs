@@ -184,6 +184,7 @@ impl Site {
                 cluster,
                 node: None,
                 timeout: Duration::from_secs(5),
+                min_acks: 0,
             })),
         }
     }

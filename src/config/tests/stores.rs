@@ -95,6 +95,23 @@ fn sentinels_have_credentials_of_their_own() {
 }
 
 #[test]
+fn acknowledgements_are_asked_of_redis_only() {
+    let with = |address: &str| format!("[cluster]\nmin_acks = 2\nstore = '{address}'");
+    for address in ["redis://h", "redis+sentinel://a,b,c/m"] {
+        let Ok(StoreConfig::Redis(redis)) = store(&with(address)) else { panic!() };
+        assert_eq!(redis.min_acks, 2);
+    }
+    assert_eq!(redis("redis://h").min_acks, 0);
+    let warnings = read(&with("sqlite:/x.db")).unwrap().warnings;
+    let warned = |text: &str| warnings.iter().any(|warning| warning.message.contains(text));
+    assert!(warned("`min_acks` has no effect"), "{warnings}");
+    for bad in ["-1", "101", "1.5", "'1'"] {
+        let text = format!("[cluster]\nstore = 'redis://h'\nmin_acks = {bad}");
+        assert!(first_lines(&store(&text).unwrap_err())[0].starts_with("3:12: error"), "{bad}");
+    }
+}
+
+#[test]
 fn a_relative_path_is_below_the_state_directory() {
     for (address, path) in [
         ("sqlite:x.db", "/home/ada/.local/state/solocron/x.db"),

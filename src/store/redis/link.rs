@@ -27,6 +27,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::clock::BootInstant;
+use crate::store::redis::acks::{self, Acks};
 use crate::store::redis::dial::{Dialled, Driver, Failure, dial, passing};
 use crate::store::redis::options::{Address, Options, server};
 use crate::store::redis::scripts::Script;
@@ -56,12 +57,18 @@ const STEADY: Duration = Duration::from_secs(1);
 pub(super) enum Purpose {
     Read,
     Write,
+    /// A write that must not be forgotten. Where replicas are to acknowledge such
+    /// writes, it is unknown until they have.
+    Settle,
 }
 
 /// The link to one server.
 #[derive(Debug)]
 pub(super) struct Link {
     shared: Arc<Shared>,
+    /// The connection of those writes, where replicas are to acknowledge them.
+    acknowledged: Option<Arc<Shared>>,
+    health: watch::Receiver<Health>,
     stop: CancellationToken,
     _stop_on_drop: DropGuard,
 }
@@ -73,6 +80,8 @@ struct Shared {
     health: watch::Sender<Health>,
     /// The server refused the last write.
     refusing: AtomicBool,
+    /// What makes its writes count, if it takes more than their answers.
+    acks: Option<Acks>,
     favourite: Favourite,
 }
 
@@ -93,22 +102,18 @@ impl State {
 impl Link {
     /// Starts to connect, and keeps connected until the link is dropped or closed.
     pub(super) fn open(options: Options) -> Self {
-        let shared = Arc::new(Shared {
-            options,
-            state: watch::Sender::new(State::Dialing),
-            health: watch::Sender::new(Health::Starting),
-            refusing: AtomicBool::new(false),
-            favourite: Favourite::default(),
-        });
         let stop = CancellationToken::new();
-        let supervisor = supervise(shared.clone());
-        let stopped = stop.clone();
-        let last = shared.clone();
-        tokio::spawn(async move {
-            stopped.run_until_cancelled_owned(supervisor).await;
-            last.state.send_replace(State::Closed);
-        });
-        Self { shared, _stop_on_drop: stop.clone().drop_guard(), stop }
+        let acks = (options.min_acks > 0).then(|| Acks::of(&options));
+        let acknowledged = acks.map(|acks| Shared::begin(options.clone(), Some(acks), &stop));
+        let shared = Shared::begin(options, None, &stop);
+        let health = match &acknowledged {
+            None => shared.health.subscribe(),
+            Some(other) => {
+                acks::health_of_both(shared.health.subscribe(), other.health.subscribe())
+            }
+        };
+        let _stop_on_drop = stop.clone().drop_guard();
+        Self { shared, acknowledged, health, stop, _stop_on_drop }
     }
 
     pub(super) fn options(&self) -> &Options {
@@ -116,15 +121,26 @@ impl Link {
     }
 
     pub(super) fn health(&self) -> watch::Receiver<Health> {
-        self.shared.health.subscribe()
+        self.health.clone()
+    }
+
+    /// The connection for calls of this purpose.
+    fn shared(&self, purpose: Purpose) -> &Arc<Shared> {
+        match &self.acknowledged {
+            Some(shared) if purpose == Purpose::Settle => shared,
+            _ => &self.shared,
+        }
     }
 
     /// Ends the link; calls fail from now on.
     pub(super) async fn close(&self) {
         self.stop.cancel();
-        let mut state = self.shared.state.subscribe();
-        let _ = state.wait_for(|state| matches!(state, State::Closed)).await;
-        self.shared.set_health(Health::Down("closed".to_owned()));
+        for shared in [Some(&self.shared), self.acknowledged.as_ref()].into_iter().flatten() {
+            let mut state = shared.state.subscribe();
+            let _ = state.wait_for(|state| matches!(state, State::Closed)).await;
+            shared.set_health(Health::Down("closed".to_owned()));
+        }
+        let _ = self.health().wait_for(|health| matches!(health, Health::Down(_))).await;
     }
 
     /// Sends commands together, one round trip, and returns their replies in
@@ -138,7 +154,7 @@ impl Link {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let shared = &*self.shared;
+        let shared = &**self.shared(purpose);
         let timeout = shared.options.timeout;
         let sent_on = AtomicU64::new(NOT_SENT);
         let answer = tokio::time::timeout(timeout, shared.exchange(commands, &sent_on)).await;
@@ -161,10 +177,10 @@ impl Link {
         result
     }
 
-    /// Takes note of a refusal that a script has passed on.
+    /// Takes note of a refusal that a script has passed on: of a [`Purpose::Settle`].
     pub(super) fn note_refusal(&self, error: &StoreError) {
         if let StoreError::Unavailable(why) = error {
-            self.shared.refused(why.clone());
+            self.shared(Purpose::Settle).refused(why.clone());
         }
     }
 
@@ -185,21 +201,37 @@ impl Link {
 const NOT_SENT: u64 = 0;
 
 impl Shared {
+    /// Connects, and keeps connected until `stop`.
+    fn begin(options: Options, acks: Option<Acks>, stop: &CancellationToken) -> Arc<Self> {
+        let shared = Arc::new(Self {
+            options,
+            state: watch::Sender::new(State::Dialing),
+            health: watch::Sender::new(Health::Starting),
+            refusing: AtomicBool::new(false),
+            acks,
+            favourite: Favourite::default(),
+        });
+        let supervisor = supervise(shared.clone());
+        let (stopped, last) = (stop.clone(), shared.clone());
+        tokio::spawn(async move {
+            stopped.run_until_cancelled_owned(supervisor).await;
+            last.state.send_replace(State::Closed);
+        });
+        shared
+    }
+
     async fn exchange(
         &self,
         commands: Vec<Cmd>,
         sent_on: &AtomicU64,
     ) -> Result<Vec<Result<Value>>> {
         let (mut connection, number) = self.connection().await?;
-        let count = commands.len();
-        let mut pipeline = Pipeline::with_capacity(count);
+        let mut pipeline = Pipeline::with_capacity(commands.len() + acks::COMMANDS);
         for command in commands {
             pipeline.add_command(command);
         }
-        let lost = |error| self.named(StoreError::Unknown(trouble::of_connection(&error)));
         sent_on.store(number, Ordering::Relaxed);
-        let mut replies =
-            connection.send_packed_commands(&pipeline, 0, count).await.map_err(lost)?;
+        let (mut replies, mut counts) = self.pass(&mut connection, &mut pipeline).await?;
 
         // The scripts were flushed: of those commands nothing was executed.
         let unknown = |reply: &Value| matches!(reply, Value::ServerError(error) if trouble::is_noscript(error));
@@ -214,11 +246,19 @@ impl Shared {
             }
         }
         if !places.is_empty() {
-            let repeated =
-                connection.send_packed_commands(&again, 0, places.len()).await.map_err(lost)?;
+            let repeated;
+            (repeated, counts) = self.pass(&mut connection, &mut again).await?;
             for (place, reply) in places.into_iter().zip(repeated) {
                 replies[place] = reply;
             }
+        }
+        let refused = |reply: &Value| matches!(reply, Value::ServerError(_));
+        if let Err(why) = counts
+            && !replies.iter().all(refused)
+        {
+            let why = self.options.scrub(format!("{}: {why}", self.options));
+            self.refused(why.clone());
+            return Err(StoreError::Unknown(why));
         }
         Ok(replies
             .into_iter()
@@ -227,6 +267,23 @@ impl Shared {
                 reply => Ok(reply),
             })
             .collect())
+    }
+
+    /// Sends the commands and gets their replies; where replicas are to acknowledge them,
+    /// also why they do not count, if they do not.
+    async fn pass(
+        &self,
+        connection: &mut MultiplexedConnection,
+        pipeline: &mut Pipeline,
+    ) -> Result<(Vec<Value>, std::result::Result<(), String>)> {
+        if let Some(acks) = self.acks {
+            acks.ask(pipeline);
+        }
+        let sent = connection.send_packed_commands(pipeline, 0, pipeline.len()).await;
+        let lost = |error| self.named(StoreError::Unknown(trouble::of_connection(&error)));
+        let mut replies = sent.map_err(lost)?;
+        let counts = self.acks.map_or(Ok(()), |acks| acks.judge(&mut replies));
+        Ok((replies, counts))
     }
 
     /// The connection, if there is one; while one is being made, waits for it.
@@ -291,10 +348,10 @@ impl Shared {
                     _ => None,
                 });
                 match refused {
-                    Some(why) if purpose == Purpose::Write => self.refused(why),
+                    Some(why) if purpose != Purpose::Read => self.refused(why),
                     // It may be a question that this user must not ask.
                     Some(_) => {}
-                    None if purpose == Purpose::Write => {
+                    None if purpose != Purpose::Read => {
                         self.refusing.store(false, Ordering::Relaxed);
                         self.set_health(Health::Up);
                     }

@@ -4,11 +4,11 @@
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
 //! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
-//! `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes,
+//! `acks` has replicas acknowledge what was written; `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes,
 //! to the master that `sentinel` was told where there are some; `reply`, `record` and `entry` read what comes back. `keys` names every key.
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
-//! fails over to a replica, or restarts without `appendfsync always`.
+//! fails over to a replica without `min_acks`, or restarts without `appendfsync always`.
 //! [`inspect`](crate::store::Store::inspect) warns of what can be seen of it.
 
 use std::time::Duration;
@@ -28,6 +28,7 @@ use crate::store::{
     Renewal, Result, SlotStory, Store, Sweep, Warning,
 };
 
+mod acks;
 mod batch;
 mod claim;
 mod control;

@@ -24,6 +24,9 @@ pub struct Options {
     /// How long one round trip may take; also how long a call waits for the first
     /// connection.
     pub timeout: Duration,
+    /// How many replicas must have a claim, a renewal or the end of a slot before it
+    /// counts; 0 is as soon as the server itself has it.
+    pub min_acks: u32,
 }
 
 /// Where a server listens.
@@ -110,6 +113,7 @@ impl fmt::Debug for Options {
             .field("cluster", &self.cluster)
             .field("node", &self.node)
             .field("timeout", &self.timeout)
+            .field("min_acks", &self.min_acks)
             .finish()
     }
 }
@@ -183,6 +187,7 @@ mod tests {
             cluster: ClusterName::new("prod").unwrap(),
             node: None,
             timeout: Duration::from_millis(500),
+            min_acks: 0,
         }
     }
 

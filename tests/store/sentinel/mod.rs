@@ -10,6 +10,7 @@ use solocron::store::redis::{Address, Options, RedisStore, Sentinels};
 use crate::contract::Fixture;
 use crate::harness::sentinel::{Group, MASTER};
 
+mod acks;
 mod failover;
 mod impostors;
 
@@ -28,7 +29,7 @@ impl Fixture for SentinelFixture {
     async fn start() -> Self {
         // Another case may have failed while it started them.
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        let group = shared.upgrade().unwrap_or_else(|| Arc::new(Group::plan().start()));
+        let group = shared.upgrade().unwrap_or_else(|| Arc::new(Group::plan().replicas(1).start()));
         *shared = Arc::downgrade(&group);
         let cluster = format!("test-{}", solocron::claim::Token::new());
         Self { group, cluster: ClusterName::new(&cluster).unwrap() }
@@ -36,7 +37,8 @@ impl Fixture for SentinelFixture {
 
     async fn store(&self) -> Arc<dyn Store> {
         let cluster = self.cluster.clone();
-        Arc::new(RedisStore::open(Options { cluster, ..options(&self.group) }))
+        // What replicas acknowledge is to be all the same otherwise.
+        Arc::new(RedisStore::open(Options { cluster, min_acks: 1, ..options(&self.group) }))
     }
 }
 
@@ -60,5 +62,6 @@ pub(crate) fn options_for(servers: Vec<(String, u16)>) -> Options {
         cluster: ClusterName::new("prod").unwrap(),
         node: None,
         timeout: Duration::from_secs(5),
+        min_acks: 0,
     }
 }
