@@ -69,13 +69,37 @@ pub(super) struct Dialled {
 
 /// Makes a connection that is ready for use.
 pub(super) async fn dial(options: &Options, favourite: &Favourite) -> Result<Dialled, Failure> {
-    let (stream, master) = open(options, favourite).await?;
-    let of_master = |failure| match &master {
-        Some(master) => sentinel::of_master(master, failure),
-        None => failure,
-    };
-    let (mut connection, mut driver) = begin(stream).await.map_err(of_master)?;
-    greet(&mut connection, &mut driver, options).await.map_err(of_master)?;
+    match &options.address {
+        Address::Unix(path) => {
+            let stream = UnixStream::connect(path).await.map_err(of_io)?;
+            ready(Box::new(stream), options, None).await
+        }
+        Address::Tcp { host, port, tls } => {
+            ready(tcp(host, *port, tls.as_ref()).await?, options, None).await
+        }
+        Address::Sentinel(of) => {
+            let master = sentinel::master(of, options.timeout, favourite).await?;
+            let (host, port) = &master;
+            let dialled = match tcp(host, *port, of.tls.as_ref()).await {
+                Ok(stream) => ready(stream, options, Some(master.clone())).await,
+                Err(failure) => Err(failure),
+            };
+            dialled.map_err(|failure| {
+                favourite.pass_on();
+                sentinel::of_master(&master, failure)
+            })
+        }
+    }
+}
+
+/// Makes a connection of `stream`.
+async fn ready(
+    stream: Box<dyn Stream>,
+    options: &Options,
+    master: Option<Master>,
+) -> Result<Dialled, Failure> {
+    let (mut connection, mut driver) = begin(stream).await?;
+    greet(&mut connection, &mut driver, options).await?;
     Ok(Dialled { connection, driver, master })
 }
 
@@ -94,26 +118,6 @@ pub(super) async fn begin(
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
-
-async fn open(
-    options: &Options,
-    favourite: &Favourite,
-) -> Result<(Box<dyn Stream>, Option<Master>), Failure> {
-    match &options.address {
-        Address::Unix(path) => {
-            Ok((Box::new(UnixStream::connect(path).await.map_err(of_io)?), None))
-        }
-        Address::Tcp { host, port, tls } => Ok((tcp(host, *port, tls.as_ref()).await?, None)),
-        Address::Sentinel(of) => {
-            let master = sentinel::master(of, options.timeout, favourite).await?;
-            let (host, port) = &master;
-            match tcp(host, *port, of.tls.as_ref()).await {
-                Ok(stream) => Ok((stream, Some(master))),
-                Err(failure) => Err(sentinel::of_master(&master, failure)),
-            }
-        }
-    }
-}
 
 fn of_io(error: std::io::Error) -> Failure {
     passing(trouble::of_io(Some(&error), &error.to_string()))

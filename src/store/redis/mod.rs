@@ -4,8 +4,10 @@
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
 //! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
-//! `acks` has replicas acknowledge what was written; `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes,
-//! to the master that `sentinel` was told where there are some; `reply`, `record` and `entry` read what comes back. `keys` names every key.
+//! `batch` cuts a batch into calls; `link` sends them, and `acks` has replicas
+//! acknowledge them; `supervise` keeps the connection that `dial` makes, to the master
+//! that `sentinel` was told where there are some; `reply`, `record` and `entry` read
+//! what comes back. `keys` names every key.
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
 //! fails over to a replica without `min_acks`, or restarts without `appendfsync always`.
@@ -46,6 +48,7 @@ mod reply;
 mod scripts;
 mod sentinel;
 mod settle;
+mod supervise;
 mod sweep;
 mod tables;
 mod trouble;

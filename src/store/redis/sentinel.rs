@@ -22,6 +22,13 @@ pub(super) type Master = (String, u16);
 #[derive(Debug, Default)]
 pub(super) struct Favourite(AtomicUsize);
 
+impl Favourite {
+    /// What it said was no use: another is asked next.
+    pub(super) fn pass_on(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// An attempt to connect takes this long at least, and leaves half to the sentinels.
 const SHORTEST_DIAL: Duration = Duration::from_secs(1);
 

@@ -169,3 +169,18 @@ async fn sentinels_that_do_not_answer_are_passed_over() {
         RedisStore::open(Options { timeout: Duration::from_secs(5), ..options_for(servers) });
     win(&store, &claimant("web-1"), &claim_of(&due(&store, "backup").await, LONG)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_that_is_behind_the_times_is_passed_over_though_it_answers() {
+    let group = Group::plan().replicas(1).start();
+    for wrong in [group.servers[1].port(), group.sentinels[0].port(), free_port()] {
+        let behind = Sentinel::start(Says::Master(wrong));
+        let mut servers = behind.address();
+        servers.push(group.addresses().remove(0));
+        let store = RedisStore::open(hasty(servers));
+        eventually("the master is found", async || store.time().await.is_ok()).await;
+        // It is asked no more, so it does not lead astray once a second.
+        let name = format!("backup-{wrong}");
+        win(&store, &claimant("web-1"), &claim_of(&due(&store, &name).await, LONG)).await;
+    }
+}
