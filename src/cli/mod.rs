@@ -51,7 +51,8 @@ struct Place {
     /// [default: ./solocron.toml, else /etc/solocron/solocron.toml]
     #[arg(short, long, global = true, value_name = "PATH")]
     config: Vec<PathBuf>,
-    /// The store, in place of the config's: sqlite:PATH, redis://…, rediss://…, redis+unix:///…
+    /// The store, in place of the config's: sqlite:PATH, redis://…, rediss://…, redis+unix:///…,
+    /// redis+sentinel://…, rediss+sentinel://…
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
     /// The cluster's name, in place of the config's

@@ -44,6 +44,8 @@ pub const HISTORY_PER_JOB: u32 = 1000;
 /// A Redis that has not answered for a second is down: two such calls in a row
 /// still leave most of the default lease.
 pub const REDIS_TIMEOUT: Duration = s(1);
+/// None: a Redis on its own has no replicas to wait for.
+pub const MIN_ACKS: u32 = 0;
 /// `log.format`, when there is none.
 pub const LOG_FORMAT: &str = "text";
 /// `log.filter`, when there is none.
@@ -120,7 +122,7 @@ pub static CLUSTER: Section = Section {
         Key::new(
             "store",
             Kind::Store,
-            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, or `redis+unix:///SOCKET?db=DB`. `${VAR}` and `${file:/path}` are replaced.",
+            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, `redis+unix:///SOCKET?db=DB`, or `redis+sentinel://HOST,HOST,HOST/MASTER/DB` (`rediss+sentinel://…` with TLS). `${VAR}` and `${file:/path}` are replaced.",
         )
         .preset(Preset::Text(STORE))
         .also(&["url", "redis_url", "backend", "database"]),
@@ -131,7 +133,13 @@ pub static CLUSTER: Section = Section {
         )
         .preset(Preset::Duration(MAX_CLOCK_SKEW))
         .also(&["clock_skew"]),
-        Key::later("min_acks"),
+        Key::new(
+            "min_acks",
+            Kind::Integer(0, 100),
+            "How many replicas of Redis must have a claim, a renewal or the end of a slot before it counts. As many as there are replicas make a failover safe; while fewer are connected, nothing runs. 0: as soon as the master has it.",
+        )
+        .preset(Preset::Integer(MIN_ACKS as i64))
+        .also(&["min_replicas", "wait", "acks"]),
         Key::new(
             "heartbeat",
             Kind::Duration(s(1), s(60), "the daemon's own clock beats once a second, and a node is taken for dead after three heartbeats"),
@@ -219,8 +227,18 @@ pub static REDIS: Section = Section {
             "How long one call to Redis may take before it counts as not answered.",
         )
         .preset(Preset::Duration(REDIS_TIMEOUT)),
-        Key::later("sentinel_username"),
-        Key::later("sentinel_password"),
+        Key::new(
+            "sentinel_username",
+            Kind::Text,
+            "The user of the sentinels' access list, for `redis+sentinel://`. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .also(&["sentinel_user"]),
+        Key::new(
+            "sentinel_password",
+            Kind::Secret,
+            "The password of the sentinels, which is not that of their Redis; it is never shown. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .also(&["sentinel_pass", "sentinel_auth"]),
     ],
 };
 

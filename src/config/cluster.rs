@@ -24,6 +24,7 @@ pub(crate) struct Settings<'v> {
     node: Option<NodeName>,
     store: Option<(Quoted<'v>, Expanded, usize)>,
     max_clock_skew: Option<Duration>,
+    min_acks: Option<(u32, Spot)>,
     heartbeat: Option<Duration>,
     drain_timeout: Option<Duration>,
     max_running: Option<u32>,
@@ -35,6 +36,8 @@ pub(crate) struct Settings<'v> {
     cert: Option<(PathBuf, Spot)>,
     key: Option<(PathBuf, Spot)>,
     timeout: Option<(Duration, Spot)>,
+    sentinel_username: Option<(String, Spot)>,
+    sentinel_password: Option<(Secret, Spot)>,
     format: Option<LogFormat>,
     filter: Option<String>,
 }
@@ -73,6 +76,9 @@ impl<'v> Settings<'v> {
                     self.store = Some((quoted, text, reader.source));
                 }
                 (_, "max_clock_skew", Value::Duration(value)) => self.max_clock_skew = Some(value),
+                (_, "min_acks", Value::Integer(count)) => {
+                    self.min_acks = u32::try_from(count).ok().map(|count| (count, at));
+                }
                 (_, "heartbeat", Value::Duration(value)) => self.heartbeat = Some(value),
                 (_, "drain_timeout", Value::Duration(value)) => self.drain_timeout = Some(value),
                 (_, "max_running", Value::Integer(count)) => {
@@ -83,6 +89,12 @@ impl<'v> Settings<'v> {
                 (_, "username", Value::Expanded(_, text)) => self.username = Some((text.text, at)),
                 (_, "password", Value::Expanded(_, text)) => {
                     self.password = Some((Secret::new(text.text), at));
+                }
+                (_, "sentinel_username", Value::Expanded(_, text)) => {
+                    self.sentinel_username = Some((text.text, at));
+                }
+                (_, "sentinel_password", Value::Expanded(_, text)) => {
+                    self.sentinel_password = Some((Secret::new(text.text), at));
                 }
                 (_, "ca", Value::Text(path)) => self.ca = Some((path.into(), at)),
                 (_, "cert", Value::Text(path)) => self.cert = Some((path.into(), at)),
@@ -197,6 +209,18 @@ impl<'v> Settings<'v> {
                         )
                         .help("give `store` in [cluster] as redis://HOST");
                 }
+                if outside.store.is_none()
+                    && let Some((1.., unused)) = &self.min_acks
+                {
+                    report
+                        .warning(
+                            unused.clone(),
+                            "`min_acks` has no effect: the store is a file, and has no replicas",
+                        )
+                        .help(
+                            "give `store` in [cluster] as redis+sentinel://HOST,HOST,HOST/MASTER",
+                        );
+                }
                 sqlite(path, at, env, report)
             }
             StoreConfig::Redis(redis) => self.redis(redis, &at, outside, report),
@@ -238,6 +262,7 @@ impl<'v> Settings<'v> {
                 .help("give `password` in [cluster.redis]: \"${REDIS_PASSWORD}\"");
         }
         redis.timeout = self.timeout.as_ref().map_or(redis.timeout, |(timeout, _)| *timeout);
+        redis.min_acks = self.min_acks.as_ref().map_or(redis.min_acks, |(count, _)| *count);
         match (&self.cert, &self.key) {
             (Some((_, at)), None) => {
                 report.error(at.clone(), "`cert` goes with `key`, and there is none");
@@ -249,7 +274,12 @@ impl<'v> Settings<'v> {
         }
         let path =
             |setting: &Option<(PathBuf, Spot)>| setting.as_ref().map(|(path, _)| path.clone());
-        if let RedisAddress::Tcp { tls: Some(tls), .. } = &mut redis.address {
+        let tls = match &mut redis.address {
+            RedisAddress::Tcp { tls, .. } => tls.as_mut(),
+            RedisAddress::Sentinel(of) => of.tls.as_mut(),
+            RedisAddress::Unix(_) => None,
+        };
+        if let Some(tls) = tls {
             tls.ca = path(&self.ca);
             tls.cert = path(&self.cert);
             tls.key = path(&self.key);
@@ -261,7 +291,38 @@ impl<'v> Settings<'v> {
                 .help("write rediss:// with two s")
                 .related("the address is at", address.clone());
         }
+        self.sentinel(&mut redis, address, from_file, report);
         Some(StoreConfig::Redis(redis))
+    }
+
+    /// Puts in how to get into the sentinels, where there are some.
+    fn sentinel(
+        &self,
+        redis: &mut RedisConfig,
+        address: &Spot,
+        from_file: bool,
+        report: &mut Report,
+    ) {
+        let (username, password) = (&self.sentinel_username, &self.sentinel_password);
+        if let (Some((_, at)), None) = (username, password) {
+            report
+                .error(at.clone(), "there is a user for the sentinels, and no password")
+                .help("give `sentinel_password` in [cluster.redis]: \"${SENTINEL_PASSWORD}\"");
+        }
+        if let RedisAddress::Sentinel(of) = &mut redis.address {
+            of.username = username.as_ref().map(|(user, _)| user.clone());
+            of.password = password.as_ref().map(|(password, _)| password.clone());
+        } else if let Some(at) = self.any_of_sentinel().filter(|_| from_file) {
+            report
+                .error(at.clone(), "this is for sentinels, and the address of the store has none")
+                .help("write redis+sentinel://HOST,HOST,HOST/MASTER")
+                .related("the address is at", address.clone());
+        }
+    }
+
+    fn any_of_sentinel(&self) -> Option<&Spot> {
+        let username = self.sentinel_username.iter().map(|(_, at)| at);
+        username.chain(self.sentinel_password.iter().map(|(_, at)| at)).next()
     }
 
     fn any_of_redis(&self) -> Option<&Spot> {
@@ -269,7 +330,7 @@ impl<'v> Settings<'v> {
         let username = self.username.iter().map(|(_, at)| at);
         let password = self.password.iter().map(|(_, at)| at);
         let timeout = self.timeout.iter().map(|(_, at)| at);
-        username.chain(password).chain(files).chain(timeout).next()
+        username.chain(password).chain(files).chain(timeout).chain(self.any_of_sentinel()).next()
     }
 }
 

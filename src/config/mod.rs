@@ -71,7 +71,7 @@ pub use schema::schema;
 pub use secret::Secret;
 pub use source::SEARCHED;
 pub use store::parse as store_address;
-pub use store::{RedisAddress, RedisConfig, StoreConfig, TlsFiles};
+pub use store::{RedisAddress, RedisConfig, SentinelAddress, StoreConfig, TlsFiles};
 
 use crate::name::{ClusterName, NodeName};
 use crate::table::JobTable;

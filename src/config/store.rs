@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::catalogue::REDIS_TIMEOUT;
+use super::catalogue::{MIN_ACKS, REDIS_TIMEOUT};
 use super::invalid::InvalidValue;
 use super::secret::Secret;
 
@@ -33,6 +33,8 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// The bound of one call.
     pub timeout: Duration,
+    /// How many replicas must have a claim before it counts.
+    pub min_acks: u32,
 }
 
 /// Where a Redis listens.
@@ -49,6 +51,23 @@ pub enum RedisAddress {
     },
     /// On a socket of this machine.
     Unix(PathBuf),
+    /// Wherever its sentinels say that the master is.
+    Sentinel(Box<SentinelAddress>),
+}
+
+/// Which sentinels to ask for which master.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SentinelAddress {
+    /// The sentinels, each a name or an address and a port.
+    pub sentinels: Vec<(String, u16)>,
+    /// What they call the master.
+    pub master: String,
+    /// With TLS, to them and to the master, and with which files.
+    pub tls: Option<TlsFiles>,
+    /// The user of the sentinels' access list.
+    pub username: Option<String>,
+    /// The sentinels' password; the master's is another.
+    pub password: Option<Secret>,
 }
 
 /// The files of a TLS client.
@@ -84,15 +103,36 @@ impl fmt::Display for RedisConfig {
             RedisAddress::Unix(path) => write!(f, "redis+unix://{}?db={database}", path.display()),
             RedisAddress::Tcp { host, port, tls } => {
                 let scheme = if tls.is_some() { "rediss" } else { "redis" };
-                let open = if host.contains(':') { ("[", "]") } else { ("", "") };
-                write!(f, "{scheme}://{user}{}{host}{}:{port}/{database}", open.0, open.1)
+                write!(f, "{scheme}://{user}{}/{database}", HostAndPort(host, *port))
+            }
+            RedisAddress::Sentinel(of) => {
+                let scheme = if of.tls.is_some() { "rediss" } else { "redis" };
+                let sentinels: Vec<_> = of
+                    .sentinels
+                    .iter()
+                    .map(|(host, port)| HostAndPort(host, *port).to_string())
+                    .collect();
+                let (sentinels, master) = (sentinels.join(","), &of.master);
+                write!(f, "{scheme}+sentinel://{user}{sentinels}/{master}/{database}")
             }
         }
     }
 }
 
-const KINDS: &str =
-    "the stores are sqlite:PATH, redis://HOST, rediss://HOST and redis+unix:///SOCKET";
+/// A host and a port as an address writes them: `[::1]:6379`.
+struct HostAndPort<'a>(&'a str, u16);
+
+impl fmt::Display for HostAndPort<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(host, port) = self;
+        let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+        write!(f, "{open}{host}{close}:{port}")
+    }
+}
+
+const KINDS: &str = "the stores are sqlite:PATH, redis://HOST, rediss://HOST, \
+                     redis+unix:///SOCKET, redis+sentinel://HOST,HOST,HOST/MASTER and \
+                     rediss+sentinel://…";
 
 /// Reads an address. No message repeats a part of it: it may hold a secret.
 ///
@@ -112,9 +152,14 @@ pub fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
     let scheme = &address[..colon];
     let rest = &address[colon + 1..];
     let start = colon + 1;
-    let tls = (scheme == "rediss").then(TlsFiles::default);
+    let tls = scheme.starts_with("rediss").then(TlsFiles::default);
     let parsed = match scheme {
         "sqlite" => sqlite(rest),
+        "redis+sentinel" | "rediss+sentinel" => match rest.strip_prefix("//") {
+            Some(rest) => sentinel(rest, tls).map_err(|error| shift(error, 2)),
+            None => Err(InvalidValue::new(0..0, "`//` is missing here")
+                .help(format!("write {scheme}:// and then the sentinels"))),
+        },
         "redis" | "rediss" | "redis+unix" => match rest.strip_prefix("//") {
             Some(_) if is_list(rest) => return Err(later(address, "a store of several servers")),
             Some(rest) if scheme == "redis+unix" => unix(rest).map_err(|error| shift(error, 2)),
@@ -122,9 +167,6 @@ pub fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
             None => Err(InvalidValue::new(0..0, "`//` is missing here")
                 .help(format!("write {scheme}:// and then the host"))),
         },
-        "redis+sentinel" | "rediss+sentinel" => {
-            return Err(later(address, "Redis with Sentinel"));
-        }
         "redis+cluster" | "rediss+cluster" => return Err(later(address, "Redis Cluster")),
         _ => return Err(unknown_scheme(scheme)),
     };
@@ -154,7 +196,8 @@ fn unknown_scheme(scheme: &str) -> InvalidValue {
         "valkeys" | "redis+tls" | "redis+ssl" | "tls" => Some("rediss"),
         "unix" | "redis-unix" | "redis+socket" => Some("redis+unix"),
         "sqlite3" | "file" | "db" => Some("sqlite"),
-        scheme => ["redis", "rediss", "redis+unix", "sqlite"]
+        "sentinel" | "redis-sentinel" => Some("redis+sentinel"),
+        scheme => ["redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "sqlite"]
             .into_iter()
             .map(|kind| (strsim::damerau_levenshtein(scheme, kind), kind))
             .filter(|(mistakes, kind)| *mistakes <= kind.len() / 3)
@@ -164,6 +207,9 @@ fn unknown_scheme(scheme: &str) -> InvalidValue {
     error.help(match meant {
         Some("sqlite") => "did you mean sqlite:PATH?".to_owned(),
         Some("redis+unix") => "did you mean redis+unix:///SOCKET?".to_owned(),
+        Some(kind) if kind.ends_with("+sentinel") => {
+            format!("did you mean {kind}://HOST,HOST,HOST/MASTER?")
+        }
         Some(kind) => format!("did you mean {kind}://HOST?"),
         None => KINDS.to_owned(),
     })
@@ -202,47 +248,118 @@ fn sqlite(rest: &str) -> Result<StoreConfig, InvalidValue> {
 }
 
 fn redis(address: RedisAddress, database: u32) -> RedisConfig {
-    RedisConfig { address, database, username: None, password: None, timeout: REDIS_TIMEOUT }
+    RedisConfig {
+        address,
+        database,
+        username: None,
+        password: None,
+        timeout: REDIS_TIMEOUT,
+        min_acks: MIN_ACKS,
+    }
 }
 
 fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
     // A password may hold anything, also `@` and `/`; a host and a database may not.
     let server = rest.rfind('@').map_or(0, |at| at + 1);
     let end = rest[server..].find('/').map_or(rest.len(), |end| server + end);
-    let (host, port, port_at) = host_and_port(rest, server, end)?;
-    if host.is_empty() {
-        return Err(InvalidValue::new(server..end, "the host is missing")
-            .help("write redis://127.0.0.1:6379/0"));
-    }
-    if host.contains(|c: char| c.is_whitespace() || c.is_control() || "?#\\\"<>|^`{}".contains(c)) {
-        return Err(InvalidValue::new(server..end, "a host has only letters, digits, `.` and `-`")
-            .help("give users and passwords in [cluster.redis]"));
-    }
-    let port =
-        match port {
-            None => 6379,
-            Some(port) => port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(|| {
-                InvalidValue::new(port_at..end, "a port is a number from 1 to 65535")
-            })?,
-        };
+    let (host, port) = server_at(rest, server, end, 6379, "write redis://127.0.0.1:6379/0")?;
     let database = match rest[end..].trim_start_matches('/') {
         "" => 0,
         number => database(number, rest.len() - number.len())?,
     };
-    let mut redis = redis(RedisAddress::Tcp { host: host.to_owned(), port, tls }, database);
-    if server > 0 {
-        let user_info = &rest[..server - 1];
-        let (user, password) = match user_info.split_once(':') {
-            Some((user, password)) => (user, Some(password)),
-            None => (user_info, None),
-        };
-        redis.username = Some(decode(user, 0)?).filter(|user| !user.is_empty());
-        redis.password = match password {
-            Some("") | None => None,
-            Some(password) => Some(Secret::new(decode(password, user.len() + 1)?)),
-        };
-    }
+    let mut redis = redis(RedisAddress::Tcp { host, port, tls }, database);
+    add_user(&mut redis, &rest[..server])?;
     Ok(StoreConfig::Redis(redis))
+}
+
+/// What a sentinel listens on unless it is told otherwise.
+const SENTINEL_PORT: u16 = 26379;
+const SENTINELS: &str = "write redis+sentinel://HOST,HOST,HOST/MASTER/0";
+
+fn sentinel(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
+    // The password may hold anything, as above.
+    let first = rest.rfind('@').map_or(0, |at| at + 1);
+    let end = rest[first..].find('/').map_or(rest.len(), |end| first + end);
+    let mut sentinels = Vec::new();
+    let mut at = first;
+    for server in rest[first..end].split(',') {
+        let sentinel = server_at(rest, at, at + server.len(), SENTINEL_PORT, SENTINELS)?;
+        if sentinels.contains(&sentinel) {
+            let twice = at..at + server.len();
+            return Err(InvalidValue::new(twice, "this sentinel is here twice")
+                .help("name each sentinel once"));
+        }
+        sentinels.push(sentinel);
+        at += server.len() + 1;
+    }
+    let (master, number) = match rest[end..].strip_prefix('/') {
+        Some(path) => path.split_once('/').unwrap_or((path, "")),
+        None => ("", ""),
+    };
+    let master_at = rest.len().min(end + 1);
+    if master.is_empty() {
+        return Err(InvalidValue::new(first..rest.len(), "the name of the master is missing")
+            .help(format!("{SENTINELS}, with the name that stands in `sentinel monitor`")));
+    }
+    if let Some((at, strange)) =
+        master.char_indices().find(|(_, c)| !(c.is_ascii_alphanumeric() || ".-_".contains(*c)))
+    {
+        let strange = master_at + at..master_at + at + strange.len_utf8();
+        return Err(InvalidValue::new(
+            strange,
+            "the name of a master has only letters, digits, `.`, `-` and `_`",
+        ));
+    }
+    let database = match number {
+        "" => 0,
+        number => database(number, rest.len() - number.len())?,
+    };
+    let master = master.to_owned();
+    let of = SentinelAddress { sentinels, master, tls, username: None, password: None };
+    let mut redis = redis(RedisAddress::Sentinel(Box::new(of)), database);
+    add_user(&mut redis, &rest[..first])?;
+    Ok(StoreConfig::Redis(redis))
+}
+
+/// Takes in what stands before the host, the `@` included.
+fn add_user(redis: &mut RedisConfig, before: &str) -> Result<(), InvalidValue> {
+    let Some(user_info) = before.strip_suffix('@') else { return Ok(()) };
+    let (user, password) = match user_info.split_once(':') {
+        Some((user, password)) => (user, Some(password)),
+        None => (user_info, None),
+    };
+    redis.username = Some(decode(user, 0)?).filter(|user| !user.is_empty());
+    redis.password = match password {
+        Some("") | None => None,
+        Some(password) => Some(Secret::new(decode(password, user.len() + 1)?)),
+    };
+    Ok(())
+}
+
+/// The server that stands from `start` to `end`; `missing` is how to write one.
+fn server_at(
+    rest: &str,
+    start: usize,
+    end: usize,
+    usual: u16,
+    missing: &str,
+) -> Result<(String, u16), InvalidValue> {
+    let (host, port, port_at) = host_and_port(rest, start, end)?;
+    if host.is_empty() {
+        return Err(InvalidValue::new(start..end, "the host is missing").help(missing));
+    }
+    if host.contains(|c: char| c.is_whitespace() || c.is_control() || "?#\\\"<>|^`{}".contains(c)) {
+        return Err(InvalidValue::new(start..end, "a host has only letters, digits, `.` and `-`")
+            .help("give users and passwords in [cluster.redis]"));
+    }
+    let port =
+        match port {
+            None => usual,
+            Some(port) => port.parse::<u16>().ok().filter(|port| *port != 0).ok_or_else(|| {
+                InvalidValue::new(port_at..end, "a port is a number from 1 to 65535")
+            })?,
+        };
+    Ok((host.to_owned(), port))
 }
 
 /// The host, the port, and where the port begins.

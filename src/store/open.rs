@@ -8,7 +8,7 @@ use super::locks::LockStore;
 use super::redis::{self, RedisStore};
 use super::sqlite::{self, SqliteStore};
 use super::{Result, Store};
-use crate::config::{RedisAddress, RedisConfig, StoreConfig, TlsFiles};
+use crate::config::{RedisAddress, RedisConfig, Secret, StoreConfig, TlsFiles};
 use crate::name::{ClusterName, NodeName};
 
 /// Opens the store of `cluster` that `config` names, as `node` where it is one. No
@@ -64,10 +64,11 @@ fn on_server(
         address: address(&config.address),
         database: config.database,
         username: config.username.clone(),
-        password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
+        password: exposed(config.password.as_ref()),
         cluster: cluster.clone(),
         node: node.cloned(),
         timeout: config.timeout.min(bound),
+        min_acks: config.min_acks,
     })
 }
 
@@ -79,7 +80,18 @@ fn address(address: &RedisAddress) -> redis::Address {
             tls: tls.as_ref().map(tls_options),
         },
         RedisAddress::Unix(path) => redis::Address::Unix(path.clone()),
+        RedisAddress::Sentinel(of) => redis::Address::Sentinel(redis::Sentinels {
+            servers: of.sentinels.clone(),
+            master: of.master.clone(),
+            username: of.username.clone(),
+            password: exposed(of.password.as_ref()),
+            tls: of.tls.as_ref().map(tls_options),
+        }),
     }
+}
+
+fn exposed(secret: Option<&Secret>) -> Option<String> {
+    secret.map(|secret| secret.expose().to_owned())
 }
 
 fn tls_options(files: &TlsFiles) -> redis::TlsOptions {

@@ -12,6 +12,7 @@ pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod proxy;
 pub(crate) mod redis_server;
+pub(crate) mod sentinel;
 pub(crate) mod site;
 
 use std::path::Path;

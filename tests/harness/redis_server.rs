@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Builder {
     password: Option<String>,
     tls: bool,
+    sentinel: bool,
     config: Vec<(String, String)>,
 }
 
@@ -55,6 +56,12 @@ impl Builder {
         self
     }
 
+    /// It is a sentinel, which only watches other servers.
+    pub(crate) fn sentinel(mut self) -> Self {
+        self.sentinel = true;
+        self
+    }
+
     pub(crate) fn start(self) -> RedisServer {
         let folder = tempfile::tempdir().unwrap();
         if self.tls {
@@ -64,7 +71,7 @@ impl Builder {
         for _ in 0..20 {
             let port = free_port();
             write_config(&self, folder.path(), port);
-            match run(folder.path()) {
+            match run(&self, folder.path()) {
                 Ok(child) => {
                     let mut server = RedisServer { builder: self, folder, port, child };
                     server.wait_until_ready();
@@ -198,7 +205,7 @@ impl RedisServer {
     fn start_again(&mut self) {
         let start = BootInstant::now();
         loop {
-            match run(self.folder.path()) {
+            match run(&self.builder, self.folder.path()) {
                 Ok(child) => break self.child = child,
                 Err(error) => {
                     assert!(BootInstant::now().since(start) < PATIENCE, "no restart: {error}");
@@ -265,7 +272,7 @@ fn write_config(builder: &Builder, folder: &Path, port: u16) {
     } else {
         lines.push(format!("port {port}"));
     }
-    if !builder.config.iter().any(|(name, _)| name == "save") {
+    if !builder.sentinel && !builder.config.iter().any(|(name, _)| name == "save") {
         lines.push("save \"\"".to_owned());
     }
     lines.extend(builder.config.iter().map(|(name, value)| format!("{name} {value}")));
@@ -273,10 +280,11 @@ fn write_config(builder: &Builder, folder: &Path, port: u16) {
 }
 
 /// Starts a server and waits until its socket is there; why not, if it ends before.
-fn run(folder: &Path) -> Result<Child, String> {
+fn run(builder: &Builder, folder: &Path) -> Result<Child, String> {
     let _ = std::fs::remove_file(folder.join("s"));
     let mut command = Command::new("redis-server");
-    command.arg(folder.join("redis.conf")).stdin(Stdio::null()).stdout(Stdio::null());
+    command.arg(folder.join("redis.conf")).args(builder.sentinel.then_some("--sentinel"));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
     let mut child = spawn(command).map_err(|error| error.to_string())?;
     loop {
         if folder.join("s").exists() {

@@ -35,6 +35,8 @@ enum Backing {
         held: Option<Connection>,
     },
     Redis(RedisServer),
+    /// The test has it.
+    Elsewhere,
 }
 
 /// See the module's head. Drop the nodes before it: declare it first.
@@ -49,6 +51,8 @@ pub(crate) struct Site {
 /// The command of a job that appends a line to the oracle's file, in one write:
 /// the run, and when it was there by the boot clock. Nothing else is started.
 pub(crate) const TESTIFY: &str = r#"read up _ < /proc/uptime; echo "$SOLOCRON_JOB $SOLOCRON_SLOT $SOLOCRON_NODE $SOLOCRON_RUN_ID $SOLOCRON_FENCE $SOLOCRON_ATTEMPT $up" >> testimony"#;
+
+const NOT_HERE: &str = "this site has no such store";
 
 /// True in a command of one run only, the first that comes to it; the others are
 /// to do nothing. [`Site::first_run`] tells which it is.
@@ -72,10 +76,7 @@ impl Site {
     /// A store with the job table `jobs`; `cluster` are further lines of `[cluster]`.
     /// Jobs run in the site's folder.
     pub(crate) fn new(ground: Ground, cluster: &str, jobs: &str) -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(1);
         let folder = tempfile::tempdir().expect("there is room for a folder");
-        let name =
-            format!("test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let (backing, store) = match ground {
             Ground::Sqlite => {
                 let file = folder.path().join("store").join("solocron.db");
@@ -88,6 +89,25 @@ impl Site {
                 (Backing::Redis(server), store)
             }
         };
+        Self::with(folder, backing, &store, cluster, jobs)
+    }
+
+    /// The same on a store that the test itself has started, by its address.
+    pub(crate) fn at(store: &str, cluster: &str, jobs: &str) -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        Self::with(folder, Backing::Elsewhere, store, cluster, jobs)
+    }
+
+    fn with(
+        folder: tempfile::TempDir,
+        backing: Backing,
+        store: &str,
+        cluster: &str,
+        jobs: &str,
+    ) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name =
+            format!("test-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let head = format!(
             "[cluster]\nname = '{name}'\nstore = '{store}'\n{cluster}\n\n\
              [defaults]\ncwd = '{}'\n\n",
@@ -152,7 +172,7 @@ impl Site {
     pub(crate) fn redis(&self) -> &RedisServer {
         match &self.backing {
             Backing::Redis(server) => server,
-            Backing::Sqlite { .. } => panic!("this site has no Redis"),
+            Backing::Sqlite { .. } | Backing::Elsewhere => panic!("{NOT_HERE}"),
         }
     }
 
@@ -160,7 +180,7 @@ impl Site {
     pub(crate) fn redis_mut(&mut self) -> &mut RedisServer {
         match &mut self.backing {
             Backing::Redis(server) => server,
-            Backing::Sqlite { .. } => panic!("this site has no Redis"),
+            Backing::Sqlite { .. } | Backing::Elsewhere => panic!("{NOT_HERE}"),
         }
     }
 
@@ -172,6 +192,7 @@ impl Site {
                 SqliteStore::open(file, &cluster, sqlite::Options::default())
                     .expect("the file can be opened"),
             ),
+            Backing::Elsewhere => panic!("{NOT_HERE}"),
             Backing::Redis(server) => Arc::new(RedisStore::open(redis::Options {
                 address: redis::Address::Tcp {
                     host: "127.0.0.1".to_owned(),
@@ -184,6 +205,7 @@ impl Site {
                 cluster,
                 node: None,
                 timeout: Duration::from_secs(5),
+                min_acks: 0,
             })),
         }
     }
@@ -191,6 +213,7 @@ impl Site {
     /// Takes the store away: Redis is shut down; somebody holds the SQLite file.
     pub(crate) fn take_store_away(&mut self) {
         match &mut self.backing {
+            Backing::Elsewhere => panic!("{NOT_HERE}"),
             Backing::Redis(server) => server.stop(),
             Backing::Sqlite { file, held } => {
                 *held = Some(hold(file, Duration::from_secs(30)).expect("the file can be held"));
@@ -201,6 +224,7 @@ impl Site {
     /// Brings the store back.
     pub(crate) fn bring_store_back(&mut self) {
         match &mut self.backing {
+            Backing::Elsewhere => panic!("{NOT_HERE}"),
             Backing::Redis(server) => server.restart(),
             Backing::Sqlite { held, .. } => *held = None,
         }
@@ -222,7 +246,7 @@ impl Site {
     /// and stays so. Frozen there, a node would hold all others up.
     fn is_held(&self) -> bool {
         match &self.backing {
-            Backing::Redis(_) => false,
+            Backing::Redis(_) | Backing::Elsewhere => false,
             Backing::Sqlite { file, .. } => hold(file, Duration::from_millis(700)).is_none(),
         }
     }

@@ -281,11 +281,6 @@ fn a_key_of_a_later_release_is_told_from_a_misspelt_one() {
         ("[http]\nlisten = 'x'", "1:2: error: `[http]` is not available yet"),
         ("[[http.tokens]]\ntoken = 'x'", "1:3: error: `[http]` is not available yet"),
         ("[notify.ops]\nwebhook = 'x'", "1:2: error: `[notify]` is not available yet"),
-        ("[cluster]\nmin_acks = 1", "2:1: error: `min_acks` is not available yet"),
-        (
-            "[cluster.redis]\nsentinel_username = 'x'",
-            "2:1: error: `sentinel_username` is not available yet",
-        ),
         ("[defaults]\non_missed = ['ops']", "2:1: error: `on_missed` is not available yet"),
     ] {
         assert_eq!(first_lines(&read(text).unwrap_err()), [said]);

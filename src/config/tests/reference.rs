@@ -72,7 +72,8 @@ fn the_reference_has_every_key_that_works_and_shows_its_default() {
 
 #[test]
 fn the_reference_can_be_switched_on_whole() {
-    let env = machine().set("REDIS_PASSWORD", "x").set("API_TOKEN", "x");
+    let env =
+        machine().set("REDIS_PASSWORD", "x").set("SENTINEL_PASSWORD", "x").set("API_TOKEN", "x");
     let loaded = read_with(&all_switched_on(), &Overrides::default(), &env)
         .unwrap_or_else(|errors| panic!("{errors}"));
     let hello = loaded.config.jobs.iter().next().unwrap();

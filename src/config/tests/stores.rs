@@ -34,6 +34,10 @@ fn an_address_is_read_and_written_without_its_password() {
         ("redis+unix:///run/r.sock", "redis+unix:///run/r.sock?db=0"),
         ("redis+unix:///run/r.sock?db=3&user=u&pass=hunter2", "redis+unix:///run/r.sock?db=3"),
         ("${URL}/4", "redis://:***@db:6379/4"),
+        ("redis+sentinel://a/m", "redis+sentinel://a:26379/m/0"),
+        ("redis+sentinel://a,b:7000,[::1]/m/", "redis+sentinel://a:26379,b:7000,[::1]:26379/m/0"),
+        ("rediss+sentinel://a/m-1.x_y/3", "rediss+sentinel://a:26379/m-1.x_y/3"),
+        ("redis+sentinel://u:hu,nt@er/2@a,b/m/1", "redis+sentinel://u:***@a:26379,b:26379/m/1"),
     ] {
         assert_eq!(redis(address).to_string(), shown);
     }
@@ -72,6 +76,39 @@ fn credentials_beside_the_address_are_put_in() {
         tls,
         TlsFiles { ca: path("/ca.pem"), cert: path("/cert.pem"), key: path("/key.pem") }
     );
+}
+
+#[test]
+fn sentinels_have_credentials_of_their_own() {
+    let keys = concat!(
+        "[cluster]\nstore = 'rediss+sentinel://u:p@a,b/m'\n[cluster.redis]\n",
+        "sentinel_username = 'watch'\nsentinel_password = '${file:/run/pw}'\nca = '/ca.pem'\n",
+    );
+    let Ok(StoreConfig::Redis(redis)) = store(keys) else { panic!() };
+    assert_eq!(redis.username.as_deref(), Some("u"));
+    let RedisAddress::Sentinel(of) = redis.address else { panic!() };
+    assert_eq!(of.sentinels, [("a".to_owned(), 26379), ("b".to_owned(), 26379)]);
+    assert_eq!((of.master.as_str(), of.username.as_deref()), ("m", Some("watch")));
+    assert!(!format!("{of:?}").contains("hunter2"));
+    assert_eq!(of.password.unwrap().expose(), "hunter2");
+    assert_eq!(of.tls.unwrap().ca, Some("/ca.pem".into()));
+}
+
+#[test]
+fn acknowledgements_are_asked_of_redis_only() {
+    let with = |address: &str| format!("[cluster]\nmin_acks = 2\nstore = '{address}'");
+    for address in ["redis://h", "redis+sentinel://a,b,c/m"] {
+        let Ok(StoreConfig::Redis(redis)) = store(&with(address)) else { panic!() };
+        assert_eq!(redis.min_acks, 2);
+    }
+    assert_eq!(redis("redis://h").min_acks, 0);
+    let warnings = read(&with("sqlite:/x.db")).unwrap().warnings;
+    let warned = |text: &str| warnings.iter().any(|warning| warning.message.contains(text));
+    assert!(warned("`min_acks` has no effect"), "{warnings}");
+    for bad in ["-1", "101", "1.5", "'1'"] {
+        let text = format!("[cluster]\nstore = 'redis://h'\nmin_acks = {bad}");
+        assert!(first_lines(&store(&text).unwrap_err())[0].starts_with("3:12: error"), "{bad}");
+    }
 }
 
 #[test]
@@ -132,11 +169,34 @@ fn a_bad_address_is_underlined_where_it_goes_wrong() {
             kinds,
         ),
         (
-            "redis+sentinel://a/m/0",
-            "redis+sentinel://a/m/0",
-            "Redis with Sentinel is not available yet",
-            kinds,
+            "redis-sentinel://a/m",
+            "redis-sentinel",
+            "this is not a kind of store",
+            "did you mean redis+sentinel://HOST,HOST,HOST/MASTER?",
         ),
+        ("redis+sentinel:a/m", "'redis+sentinel:a/m'", "`//` is missing here", "write redis+"),
+        ("redis+sentinel://", "'redis+sentinel://'", "the host is missing", "write redis+"),
+        ("redis+sentinel:///m", "'redis+sentinel:///m'", "the host is missing", "write redis+"),
+        ("redis+sentinel://a,,b/m", "'redis+sentinel://a,,b/m'", "the host is missing", ""),
+        ("redis+sentinel://a,b:x/m", "x", "a port is a number from 1 to 65535", ""),
+        (
+            "redis+sentinel://a,b:/m",
+            "'redis+sentinel://a,b:/m'",
+            "a port is a number from 1 to 65535",
+            "",
+        ),
+        ("redis+sentinel://a,b,a/m", "a", "this sentinel is here twice", "name each"),
+        ("redis+sentinel://a,b", "a,b", "the name of the master is missing", "write redis+"),
+        ("redis+sentinel://a,b/", "a,b/", "the name of the master is missing", "write redis+"),
+        ("redis+sentinel://a//0", "a//0", "the name of the master is missing", "write redis+"),
+        (
+            "redis+sentinel://a/m n",
+            " ",
+            "the name of a master has only letters, digits, `.`, `-` and `_`",
+            "",
+        ),
+        ("redis+sentinel://a/m/x", "x", "a database is a number, 0 by default", ""),
+        ("redis+sentinel://a/m/1/2", "1/2", "a database is a number, 0 by default", ""),
         ("rediss+cluster://a", "rediss+cluster://a", "Redis Cluster is not available yet", kinds),
         ("sqlite:", "'sqlite:'", "the path is missing", "write sqlite:solocron.db"),
         (
@@ -180,6 +240,18 @@ fn credentials_must_go_together() {
         (
             "redis://h'\n[cluster.redis]\nca='/x'",
             "4:4: error: this is for TLS, and the address of the store is without",
+        ),
+        (
+            "redis+sentinel://h/m'\n[cluster.redis]\nca='/x'",
+            "4:4: error: this is for TLS, and the address of the store is without",
+        ),
+        (
+            "redis://h'\n[cluster.redis]\nsentinel_password='x'",
+            "4:19: error: this is for sentinels, and the address of the store has none",
+        ),
+        (
+            "redis+sentinel://h/m'\n[cluster.redis]\nsentinel_username='x'",
+            "4:19: error: there is a user for the sentinels, and no password",
         ),
         (
             "rediss://h'\n[cluster.redis]\ncert='/x'",

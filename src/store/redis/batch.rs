@@ -45,7 +45,7 @@ pub(super) async fn run<T, R>(
             count += some.len();
             rest = &rest[some.len()..];
         }
-        match link.send(Purpose::Write, calls).await {
+        match link.send(Purpose::Settle, calls).await {
             Ok(replies) => {
                 for (reply, some) in replies.into_iter().zip(parts) {
                     spread(reply, some, &read, &mut results);

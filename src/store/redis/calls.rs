@@ -17,6 +17,7 @@ use crate::store::locks::{Waiter, WaitingRoom};
 use crate::store::redis::dial;
 use crate::store::redis::keys::Keys;
 use crate::store::redis::options::Options;
+use crate::store::redis::sentinel::Favourite;
 
 /// The pauses between attempts to subscribe.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
@@ -87,11 +88,13 @@ async fn listen(
     room: WaitingRoom,
     told: watch::Sender<Hearing>,
 ) {
+    let favourite = Favourite::default();
     let [mut pause, longest] = PAUSES;
     loop {
         room.occupied().await;
         let limit = options.timeout.max(Duration::from_secs(1));
-        let subscribed = tokio::time::timeout(limit, subscribe(&options, &channel)).await;
+        let subscribed =
+            tokio::time::timeout(limit, subscribe(&options, &favourite, &channel)).await;
         if let Ok(Some(mut subscription)) = subscribed {
             [pause, _] = PAUSES;
             // Before it is told: those who were waiting for it have no place yet.
@@ -114,8 +117,8 @@ async fn listen(
 }
 
 /// None where that fails: the link says why.
-async fn subscribe(options: &Options, channel: &str) -> Option<PubSub> {
-    let stream = dial::open(options).await.ok()?;
+async fn subscribe(options: &Options, favourite: &Favourite, channel: &str) -> Option<PubSub> {
+    let (stream, _) = dial::reach(options, favourite).await.ok()?;
     let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
     if let Some(username) = &options.username {
         info = info.set_username(username);

@@ -32,7 +32,7 @@ pub(super) async fn trigger(
         .arg(Token::of_trigger(trigger).to_string())
         .arg(by.as_str())
         .arg(millis(keep));
-    reply::yes(link.ask(Purpose::Write, call).await?)
+    reply::yes(link.ask(Purpose::Settle, call).await?)
 }
 
 /// Looks for the run among the open slots, then marks it if it is still the one.
@@ -62,14 +62,14 @@ async fn mark(link: &Link, keys: &Keys, name: &str, of: Record) -> Result<Option
     let slot: Slot = name.parse().map_err(|_| reply::corrupt("the name of a slot"))?;
     let mut call = scripts::CANCEL.call(&[&keys.cancels(), &keys.slot(&slot)]);
     call.arg(name).arg(of.token.to_string()).arg(of.attempt);
-    let marked = reply::yes(link.ask(Purpose::Write, call).await?)?;
+    let marked = reply::yes(link.ask(Purpose::Settle, call).await?)?;
     Ok(marked.then_some(Cancelled { slot, node: of.node }))
 }
 
 pub(super) async fn pause(link: &Link, keys: &Keys, job: &JobName, pause: bool) -> Result<bool> {
     let mut call = scripts::PAUSE.call(&[&keys.control(), &keys.paused()]);
     call.arg(job.as_str()).arg(u8::from(pause)).arg(matters_for()).arg(KEPT);
-    reply::yes(link.ask(Purpose::Write, call).await?)
+    reply::yes(link.ask(Purpose::Settle, call).await?)
 }
 
 /// How long a pause matters after its end, in microseconds.

@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::store::redis::options::{Address, Options, Pem, TlsOptions};
 use crate::store::redis::scripts::Script;
+use crate::store::redis::sentinel::{self, Favourite, Master};
 use crate::store::redis::{inspect, trouble};
 
 /// What moves the bytes of a connection; it ends when the connection does, and may
@@ -47,51 +48,104 @@ pub(super) struct Failure {
 }
 
 /// It may mend by itself.
-fn passing(why: impl Into<String>) -> Failure {
+pub(super) fn passing(why: impl Into<String>) -> Failure {
     Failure { why: why.into(), lasting: false }
 }
 
-fn lasting(why: impl Into<String>) -> Failure {
+pub(super) fn lasting(why: impl Into<String>) -> Failure {
     Failure { why: why.into(), lasting: true }
 }
 
 /// So often an idle connection is probed: three unanswered probes end it.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
+/// A connection that is ready for use.
+pub(super) struct Dialled {
+    pub(super) connection: MultiplexedConnection,
+    pub(super) driver: Driver,
+    /// Where it leads, if sentinels said so.
+    pub(super) master: Option<Master>,
+}
+
 /// Makes a connection that is ready for use.
-pub(super) async fn dial(options: &Options) -> Result<(MultiplexedConnection, Driver), Failure> {
-    let stream = open(options).await?;
-    // Password and database are sent below, for the sake of the messages.
+pub(super) async fn dial(options: &Options, favourite: &Favourite) -> Result<Dialled, Failure> {
+    let (stream, master) = reach(options, favourite).await?;
+    let dialled = ready(stream, options, master.clone()).await;
+    dialled.map_err(|failure| of_master(master.as_ref(), favourite, failure))
+}
+
+/// A stream to the server, TLS included, on which nothing was said yet; and where it
+/// leads, if sentinels said so.
+pub(super) async fn reach(
+    options: &Options,
+    favourite: &Favourite,
+) -> Result<(Box<dyn Stream>, Option<Master>), Failure> {
+    match &options.address {
+        Address::Unix(path) => {
+            Ok((Box::new(UnixStream::connect(path).await.map_err(of_io)?), None))
+        }
+        Address::Tcp { host, port, tls } => Ok((tcp(host, *port, tls.as_ref()).await?, None)),
+        Address::Sentinel(of) => {
+            let master = sentinel::master(of, options.timeout, favourite).await?;
+            match tcp(&master.0, master.1, of.tls.as_ref()).await {
+                Ok(stream) => Ok((stream, Some(master))),
+                Err(failure) => Err(of_master(Some(&master), favourite, failure)),
+            }
+        }
+    }
+}
+
+/// A failure of the master that a sentinel named: another may name another.
+fn of_master(master: Option<&Master>, favourite: &Favourite, failure: Failure) -> Failure {
+    let Some(master) = master else { return failure };
+    favourite.pass_on();
+    sentinel::of_master(master, failure)
+}
+
+/// Makes a connection of `stream`.
+async fn ready(
+    stream: Box<dyn Stream>,
+    options: &Options,
+    master: Option<Master>,
+) -> Result<Dialled, Failure> {
+    let (mut connection, mut driver) = begin(stream).await?;
+    greet(&mut connection, &mut driver, options).await?;
+    Ok(Dialled { connection, driver, master })
+}
+
+/// Speaks Redis on `stream`; nothing is sent yet.
+pub(super) async fn begin(
+    stream: Box<dyn Stream>,
+) -> Result<(MultiplexedConnection, Driver), Failure> {
+    // Password and database are sent later, for the sake of the messages.
     let anonymous = RedisConnectionInfo::default().set_skip_set_lib_name();
     let config = AsyncConnectionConfig::new().set_response_timeout(None);
-    let (mut connection, driver) =
-        MultiplexedConnection::new_with_config(&anonymous, stream, config)
-            .await
-            .map_err(|error| passing(trouble::of_connection(&error)))?;
-    let mut driver = Driver(Some(Box::pin(driver)));
-    greet(&mut connection, &mut driver, options).await?;
-    Ok((connection, driver))
+    let (connection, driver) = MultiplexedConnection::new_with_config(&anonymous, stream, config)
+        .await
+        .map_err(|error| passing(trouble::of_connection(&error)))?;
+    Ok((connection, Driver(Some(Box::pin(driver)))))
 }
 
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
-/// A stream to the server, TLS included.
-pub(super) async fn open(options: &Options) -> Result<Box<dyn Stream>, Failure> {
-    let io = |error: std::io::Error| passing(trouble::of_io(Some(&error), &error.to_string()));
-    match &options.address {
-        Address::Unix(path) => Ok(Box::new(UnixStream::connect(path).await.map_err(io)?)),
-        Address::Tcp { host, port, tls } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(io)?;
-            stream.set_nodelay(true).map_err(io)?;
-            let probes =
-                TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(3);
-            SockRef::from(&stream).set_tcp_keepalive(&probes).map_err(io)?;
-            match tls {
-                None => Ok(Box::new(stream)),
-                Some(tls) => Ok(Box::new(encrypt(stream, host, tls).await?)),
-            }
-        }
+fn of_io(error: std::io::Error) -> Failure {
+    passing(trouble::of_io(Some(&error), &error.to_string()))
+}
+
+/// A connection to a port, with TLS where it is to be encrypted.
+pub(super) async fn tcp(
+    host: &str,
+    port: u16,
+    tls: Option<&TlsOptions>,
+) -> Result<Box<dyn Stream>, Failure> {
+    let stream = TcpStream::connect((host, port)).await.map_err(of_io)?;
+    stream.set_nodelay(true).map_err(of_io)?;
+    let probes = TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE).with_retries(3);
+    SockRef::from(&stream).set_tcp_keepalive(&probes).map_err(of_io)?;
+    match tls {
+        None => Ok(Box::new(stream)),
+        Some(tls) => Ok(Box::new(encrypt(stream, host, tls).await?)),
     }
 }
 
@@ -174,7 +228,7 @@ async fn pem(source: &Pem, name: &str) -> Result<Vec<u8>, Failure> {
 }
 
 /// Runs `request` while `driver` moves its bytes.
-async fn driven<T>(
+pub(super) async fn driven<T>(
     driver: &mut Driver,
     request: impl Future<Output = RedisResult<T>>,
 ) -> Result<T, Failure> {
@@ -194,17 +248,7 @@ async fn greet(
     options: &Options,
 ) -> Result<(), Failure> {
     // Alone, because some servers answer one command and close.
-    let hello = match &options.password {
-        Some(password) => {
-            let mut auth = redis::cmd("AUTH");
-            if let Some(username) = &options.username {
-                auth.arg(username);
-            }
-            auth.arg(password);
-            auth
-        }
-        None => redis::cmd("PING"),
-    };
+    let hello = hello(options.username.as_deref(), options.password.as_deref());
     if let Value::ServerError(error) =
         driven(driver, connection.send_packed_command(&hello)).await?
     {
@@ -212,6 +256,9 @@ async fn greet(
     }
 
     let mut setup = Pipeline::new();
+    if options.has_sentinels() {
+        setup.cmd("ROLE");
+    }
     let selects = options.database != 0;
     if selects {
         setup.cmd("SELECT").arg(options.database);
@@ -225,6 +272,9 @@ async fn greet(
     let count = setup.len();
     let replies = driven(driver, connection.send_packed_commands(&setup, 0, count)).await?;
     let mut replies = replies.into_iter();
+    if options.has_sentinels() {
+        must_be_master(replies.next())?;
+    }
     if selects && let Some(Value::ServerError(error)) = replies.next() {
         return Err(match error.code() {
             "ERR" => lasting(format!(
@@ -242,6 +292,36 @@ async fn greet(
         Some(Value::BulkString(info)) => inspect::too_old(&String::from_utf8_lossy(&info))
             .map_or(Ok(()), |why| Err(lasting(why))),
         _ => Ok(()),
+    }
+}
+
+/// The first command on a connection.
+pub(super) fn hello(username: Option<&str>, password: Option<&str>) -> redis::Cmd {
+    let Some(password) = password else { return redis::cmd("PING") };
+    let mut auth = redis::cmd("AUTH");
+    if let Some(username) = username {
+        auth.arg(username);
+    }
+    auth.arg(password);
+    auth
+}
+
+/// Looks at the answer to `ROLE`: sentinels may be behind the times, or wrong.
+fn must_be_master(answer: Option<Value>) -> Result<(), Failure> {
+    let role = match answer {
+        Some(Value::ServerError(error)) => return Err(refused(&error)),
+        Some(Value::Array(parts)) => parts.into_iter().next(),
+        _ => None,
+    };
+    match role {
+        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+        Some(Value::BulkString(role)) if role == b"slave" => {
+            Err(passing("it is a replica, and the sentinels call it the master; asking again"))
+        }
+        Some(Value::BulkString(role)) if role == b"sentinel" => {
+            Err(lasting("it is a sentinel, and the sentinels call it the master"))
+        }
+        _ => Err(passing("it does not say that it is a master")),
     }
 }
 

@@ -53,7 +53,7 @@ pub(super) async fn inspect(link: &Link) -> Result<Vec<Warning>> {
     }
     let settings =
         settings.ok().map(|pairs| pairs.into_iter().flatten().collect::<HashMap<_, _>>());
-    Ok(warnings(&info, settings.as_ref()))
+    Ok(warnings(&info, settings.as_ref(), link.options().min_acks))
 }
 
 fn fields(info: &str) -> HashMap<&str, &str> {
@@ -62,7 +62,7 @@ fn fields(info: &str) -> HashMap<&str, &str> {
 
 /// Pure: from what the server says of itself to what is wrong with it. `settings`
 /// is absent where CONFIG is forbidden.
-fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warning> {
+fn warnings(info: &str, settings: Option<&HashMap<String, String>>, min_acks: u32) -> Vec<Warning> {
     let fields = fields(info);
     let field = |name: &str| fields.get(name).copied().unwrap_or_default();
     let mut warnings = Vec::new();
@@ -125,6 +125,10 @@ fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warni
              primary, or use redis+sentinel://"
                 .to_owned(),
         );
+    } else if let Ok(replicas) = field("connected_slaves").parse()
+        && let Some(text) = about_acks(min_acks, replicas)
+    {
+        warn(text);
     }
     if field("cluster_enabled") == "1" {
         warn(
@@ -133,6 +137,26 @@ fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warni
         );
     }
     warnings
+}
+
+/// What is wrong with so many acknowledgements of so many replicas.
+fn about_acks(min_acks: u32, replicas: u32) -> Option<String> {
+    match (min_acks, replicas) {
+        (needed, there) if needed == there => None,
+        (0, there) => Some(format!(
+            "Redis has {there} connected replicas and min_acks is 0: a failover can forget what \
+             was acknowledged, and those slots can run twice; set min_acks = {there}"
+        )),
+        (needed, there) if needed > there => Some(format!(
+            "min_acks is {needed} and Redis has {there} connected replicas: no claim counts, and \
+             nothing runs until there are {needed}; connect them, or lower min_acks"
+        )),
+        (needed, there) => Some(format!(
+            "min_acks is {needed} and Redis has {there} connected replicas: one that lacks the \
+             latest claims can become the master, and those slots can run twice; set \
+             min_acks = {there}"
+        )),
+    }
 }
 
 #[cfg(test)]
@@ -148,7 +172,24 @@ mod tests {
 
     #[test]
     fn a_good_server_gets_no_warning() {
-        assert_eq!(warnings(GOOD, Some(&settings("", "always"))), []);
+        assert_eq!(warnings(GOOD, Some(&settings("", "always")), 0), []);
+    }
+
+    #[test]
+    fn safe_are_as_many_acknowledgements_as_there_are_replicas() {
+        for (min_acks, replicas, expected) in [
+            (0, 0, None),
+            (2, 2, None),
+            (0, 2, Some("set min_acks = 2")),
+            (1, 2, Some("set min_acks = 2")),
+            (2, 1, Some("nothing runs until there are 2")),
+            (1, 0, Some("nothing runs until there are 1")),
+        ] {
+            let info = format!("{GOOD}connected_slaves:{replicas}\r\n");
+            let found = warnings(&info, Some(&settings("", "always")), min_acks);
+            assert_eq!(found.len(), usize::from(expected.is_some()), "{found:?}");
+            assert!(expected.is_none_or(|text| found[0].0.contains(text)), "{found:?}");
+        }
     }
 
     #[test]
@@ -162,7 +203,7 @@ mod tests {
             (("master", "slave"), "", "always", "is a replica"),
             (("cluster_enabled:0", "cluster_enabled:1"), "", "always", "redis+cluster://"),
         ] {
-            let found = warnings(&GOOD.replace(bad.0, bad.1), Some(&settings(save, fsync)));
+            let found = warnings(&GOOD.replace(bad.0, bad.1), Some(&settings(save, fsync)), 0);
             assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
             assert!(found[0].0.contains(expected), "{found:?}");
         }
@@ -170,7 +211,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_checked_is_said() {
-        let found = warnings(GOOD, None);
+        let found = warnings(GOOD, None, 0);
         assert!(found.len() == 1 && found[0].0.contains("could not be checked"), "{found:?}");
     }
 

@@ -16,6 +16,7 @@
 //! | `…:nodes` | hash: node to its last heartbeat |
 //! | `…:control` | hash: the version of what people asked for, and of the reloads |
 //! | `…:paused` | hash: job to its pauses |
+//! | `…:mark` | nothing; written behind what replicas are to acknowledge |
 //! | `…:table:DIGEST` | what the job table of that digest says of each job |
 //! | `…:held:NAME` | a lock that stands alone: token, fence, metadata |
 //! | `…:queue:NAME` | sorted set: who waits for it, by since when (us) |
@@ -156,6 +157,12 @@ impl Keys {
     }
 }
 
+/// The key of the mark in the bucket of another key.
+pub(super) fn mark_beside(key: &[u8]) -> Vec<u8> {
+    let tag = key.windows(2).position(|end| end == b"}:").map_or(0, |end| end + 2);
+    [&key[..tag], b"mark"].concat()
+}
+
 /// The two lists of tails of a job.
 pub(super) const TAIL_LISTS: [&str; 2] = ["succeeded", "failed"];
 
@@ -179,6 +186,7 @@ mod tests {
         let slot: Slot = "backup@2026-11-22T03:00:00Z".parse().unwrap();
         assert_eq!(keys.slot(&slot), "prod:{prod.0}:slot:backup@2026-11-22T03:00:00Z");
         assert_eq!(keys.fence(), "prod:{prod.0}:fence");
+        assert_eq!(mark_beside(keys.slot(&slot).as_bytes()), b"prod:{prod.0}:mark");
         assert_eq!(
             keys.tails(&slot.job, tail_list(Outcome::TimedOut)),
             "prod:{prod.0}:tails:backup:failed"

@@ -44,7 +44,7 @@ impl LockStore for RedisStore {
             call.arg(self.keys.held(name));
         }
         call.arg(token.to_string()).arg(millis(ttl));
-        standings(names.len(), ask(&self.link, Purpose::Write, call).await?)
+        standings(names.len(), ask(&self.link, Purpose::Settle, call).await?)
     }
 
     async fn release(&self, release: &Release) -> Result<Vec<Standing>> {

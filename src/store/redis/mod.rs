@@ -1,15 +1,18 @@
-//! One Redis or Valkey server as the store.
+//! One Redis or Valkey server as the store, or the one that sentinels call the master.
 //!
 //! Every decision is made inside a Lua script (`scripts/`, one file for each
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
 //! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
-//! `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes;
-//! `reply`, `record` and `entry` read what comes back. `keys` names every key.
-//! Locks that stand alone are in `locks`, and `calls` hears when one is released.
+//! `batch` cuts a batch into calls; `link` sends them, and `acks` has replicas
+//! acknowledge them; `supervise` keeps the connection that `dial` makes, to the master
+//! that `sentinel` was told where there are some; `reply`, `record` and `entry` read
+//! what comes back. `keys` names every key.
+//! Locks that stand alone are in `locks`, asked for together by `combine`; `calls` hears
+//! when one is released.
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
-//! fails over to a replica, or restarts without `appendfsync always`.
+//! fails over to a replica without `min_acks`, or restarts without `appendfsync always`.
 //! [`inspect`](crate::store::Store::inspect) warns of what can be seen of it.
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use crate::store::{
     Renewal, Result, SlotStory, Store, Sweep, Warning,
 };
 
+mod acks;
 mod batch;
 mod calls;
 mod claim;
@@ -48,18 +52,20 @@ mod options;
 mod record;
 mod reply;
 mod scripts;
+mod sentinel;
 mod settle;
+mod supervise;
 mod sweep;
 mod tables;
 mod trouble;
 
-pub use options::{Address, Options, Pem, TlsOptions};
+pub use options::{Address, Options, Pem, Sentinels, TlsOptions};
 
 use calls::Calls;
 use keys::Keys;
 use link::{Link, Purpose};
 
-/// A store on one Redis or Valkey server.
+/// A store on one Redis or Valkey server, or on the one that sentinels call the master.
 #[derive(Debug)]
 pub struct RedisStore {
     link: Arc<Link>,

@@ -24,6 +24,9 @@ pub struct Options {
     /// How long one round trip may take; also how long a call waits for the first
     /// connection.
     pub timeout: Duration,
+    /// How many replicas must have a claim, a renewal or the end of a slot before it
+    /// counts; 0 is as soon as the server itself has it.
+    pub min_acks: u32,
 }
 
 /// Where a server listens.
@@ -40,6 +43,23 @@ pub enum Address {
     },
     /// On a socket in the file system.
     Unix(PathBuf),
+    /// Wherever its sentinels say that the master is.
+    Sentinel(Sentinels),
+}
+
+/// Which sentinels to ask for which master.
+#[derive(Clone)]
+pub struct Sentinels {
+    /// Names or IP addresses, and ports; one at least.
+    pub servers: Vec<(String, u16)>,
+    /// What they call the master.
+    pub master: String,
+    /// The sentinels' ACL user; their default user where there is none.
+    pub username: Option<String>,
+    /// The sentinels' password; shown nowhere.
+    pub password: Option<String>,
+    /// TLS, to the sentinels and to the master, where it is to be encrypted.
+    pub tls: Option<TlsOptions>,
 }
 
 /// Whom to trust, and as whom to show up.
@@ -71,6 +91,18 @@ impl fmt::Debug for Pem {
     }
 }
 
+impl fmt::Debug for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sentinels")
+            .field("servers", &self.servers)
+            .field("master", &self.master)
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "***"))
+            .field("tls", &self.tls)
+            .finish()
+    }
+}
+
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
@@ -81,6 +113,7 @@ impl fmt::Debug for Options {
             .field("cluster", &self.cluster)
             .field("node", &self.node)
             .field("timeout", &self.timeout)
+            .field("min_acks", &self.min_acks)
             .finish()
     }
 }
@@ -91,32 +124,53 @@ impl fmt::Display for Options {
         match &self.address {
             Address::Tcp { host, port, tls } => {
                 let scheme = if tls.is_some() { "rediss" } else { "redis" };
-                let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
-                write!(f, "{scheme}://{open}{host}{close}:{port}/{}", self.database)
+                write!(f, "{scheme}://{}/{}", server(host, *port), self.database)
             }
             Address::Unix(path) => {
                 write!(f, "redis+unix://{}", path.display())?;
                 if self.database == 0 { Ok(()) } else { write!(f, "?db={}", self.database) }
             }
+            Address::Sentinel(of) => {
+                let scheme = if of.tls.is_some() { "rediss" } else { "redis" };
+                let servers: Vec<_> =
+                    of.servers.iter().map(|(host, port)| server(host, *port)).collect();
+                let (servers, master) = (servers.join(","), &of.master);
+                write!(f, "{scheme}+sentinel://{servers}/{master}/{}", self.database)
+            }
         }
     }
 }
 
+/// A host and a port, as a URL writes them.
+pub(super) fn server(host: &str, port: u16) -> String {
+    let (open, close) = if host.contains(':') { ("[", "]") } else { ("", "") };
+    format!("{open}{host}{close}:{port}")
+}
+
 impl Options {
+    /// Whether sentinels say where the server is.
+    pub(super) fn has_sentinels(&self) -> bool {
+        matches!(self.address, Address::Sentinel(_))
+    }
+
     /// What `CLIENT LIST` shows: `solocron/web-1`.
     pub(super) fn client_name(&self) -> String {
         let who = self.node.as_ref().map_or(self.cluster.as_str(), NodeName::as_str);
         format!("solocron/{who}")
     }
 
-    /// `text` without the password, should it be in there.
-    pub(super) fn scrub(&self, text: String) -> String {
-        match &self.password {
-            Some(password) if !password.is_empty() && text.contains(password.as_str()) => {
-                text.replace(password.as_str(), "***")
+    /// `text` without the passwords, should one be in there.
+    pub(super) fn scrub(&self, mut text: String) -> String {
+        let of_sentinels = match &self.address {
+            Address::Sentinel(of) => of.password.as_deref(),
+            Address::Tcp { .. } | Address::Unix(_) => None,
+        };
+        for password in [self.password.as_deref(), of_sentinels].into_iter().flatten() {
+            if !password.is_empty() && text.contains(password) {
+                text = text.replace(password, "***");
             }
-            _ => text,
         }
+        text
     }
 }
 
@@ -133,6 +187,7 @@ mod tests {
             cluster: ClusterName::new("prod").unwrap(),
             node: None,
             timeout: Duration::from_millis(500),
+            min_acks: 0,
         }
     }
 
@@ -151,5 +206,25 @@ mod tests {
         assert_eq!(options(address).to_string(), "rediss://r.example:6380/3");
         let address = Address::Unix("/run/redis.sock".into());
         assert_eq!(options(address).to_string(), "redis+unix:///run/redis.sock?db=3");
+        let url = "redis+sentinel://s1:26379,[::1]:26380/main/3";
+        assert_eq!(options(Address::Sentinel(sentinels())).to_string(), url);
+    }
+
+    fn sentinels() -> Sentinels {
+        Sentinels {
+            servers: vec![("s1".to_owned(), 26379), ("::1".to_owned(), 26380)],
+            master: "main".to_owned(),
+            username: None,
+            password: Some("watchword".to_owned()),
+            tls: None,
+        }
+    }
+
+    #[test]
+    fn the_password_of_the_sentinels_is_in_neither_text() {
+        let options = options(Address::Sentinel(sentinels()));
+        assert!(!format!("{options} {options:?}").contains("watchword"));
+        let text = "hunter2 and watchword".to_owned();
+        assert_eq!(options.scrub(text), "*** and ***");
     }
 }

@@ -87,6 +87,14 @@ impl Script {
         cmd
     }
 
+    /// The first key of a call.
+    pub(super) fn first_key(call: &Cmd) -> Option<&[u8]> {
+        match call.args_iter().nth(3)? {
+            redis::Arg::Simple(key) => Some(key),
+            _ => None,
+        }
+    }
+
     /// The same call, with the script's text in it, so that it cannot be unknown.
     pub(super) fn in_full(call: &Cmd) -> Option<Cmd> {
         let mut args = call.args_iter().skip(1);
@@ -111,6 +119,7 @@ mod tests {
     fn a_call_in_full_has_the_text_in_place_of_the_hash() {
         let mut call = CLAIM.call(&["open", "cursors"]);
         call.arg("a").arg(7);
+        assert_eq!(Script::first_key(&call), Some(&b"open"[..]));
         let full = Script::in_full(&call).unwrap();
         let args: Vec<_> = full
             .args_iter()

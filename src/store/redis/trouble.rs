@@ -94,6 +94,11 @@ pub(super) fn of_text(text: &str) -> StoreError {
     StoreError::Corrupt(format!("Redis said: {}", text.trim()))
 }
 
+/// Whether `why`, one of the messages above, says that the server is a replica.
+pub(super) fn is_of_replica(why: &str) -> bool {
+    ["(READONLY)", "(MASTERDOWN)"].iter().any(|code| why.contains(code))
+}
+
 /// Whether the error says that the script is not loaded, so that nothing of it ran.
 pub(super) fn is_noscript(error: &ServerError) -> bool {
     error.code() == "NOSCRIPT"
@@ -145,6 +150,8 @@ mod tests {
         ] {
             assert!(matches!(of_text(text), StoreError::Unavailable(_)), "{text}");
         }
+        let StoreError::Unavailable(why) = of_text("READONLY You can't write") else { panic!() };
+        assert!(is_of_replica(&why), "{why}");
         let foreign = of_text("WRONGTYPE Operation against a key holding the wrong kind of value");
         assert!(matches!(foreign, StoreError::Corrupt(_)));
         assert!(matches!(of_text("ERR something new"), StoreError::Corrupt(_)));

@@ -45,6 +45,7 @@ pub(crate) fn options_for(port: u16) -> Options {
         cluster: ClusterName::new("prod").unwrap(),
         node: None,
         timeout: Duration::from_secs(5),
+        min_acks: 0,
     }
 }
 
