@@ -120,7 +120,7 @@ pub static CLUSTER: Section = Section {
         Key::new(
             "store",
             Kind::Store,
-            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, or `redis+unix:///SOCKET?db=DB`. `${VAR}` and `${file:/path}` are replaced.",
+            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, `redis+unix:///SOCKET?db=DB`, or `redis+cluster://HOST:PORT,HOST:PORT` for a Redis Cluster (some of its servers; `rediss+cluster://…` with TLS). `${VAR}` and `${file:/path}` are replaced.",
         )
         .preset(Preset::Text(STORE))
         .also(&["url", "redis_url", "backend", "database"]),

@@ -249,7 +249,9 @@ impl<'v> Settings<'v> {
         }
         let path =
             |setting: &Option<(PathBuf, Spot)>| setting.as_ref().map(|(path, _)| path.clone());
-        if let RedisAddress::Tcp { tls: Some(tls), .. } = &mut redis.address {
+        if let RedisAddress::Tcp { tls: Some(tls), .. }
+        | RedisAddress::Cluster { tls: Some(tls), .. } = &mut redis.address
+        {
             tls.ca = path(&self.ca);
             tls.cert = path(&self.cert);
             tls.key = path(&self.key);

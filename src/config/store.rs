@@ -49,6 +49,13 @@ pub enum RedisAddress {
     },
     /// On a socket of this machine.
     Unix(PathBuf),
+    /// It is a Redis Cluster.
+    Cluster {
+        /// Hosts and ports of some of its servers.
+        seeds: Vec<(String, u16)>,
+        /// With TLS, and with which files.
+        tls: Option<TlsFiles>,
+    },
 }
 
 /// The files of a TLS client.
@@ -84,15 +91,25 @@ impl fmt::Display for RedisConfig {
             RedisAddress::Unix(path) => write!(f, "redis+unix://{}?db={database}", path.display()),
             RedisAddress::Tcp { host, port, tls } => {
                 let scheme = if tls.is_some() { "rediss" } else { "redis" };
-                let open = if host.contains(':') { ("[", "]") } else { ("", "") };
-                write!(f, "{scheme}://{user}{}{host}{}:{port}/{database}", open.0, open.1)
+                write!(f, "{scheme}://{user}{}/{database}", host_with_port(host, *port))
+            }
+            RedisAddress::Cluster { seeds, tls } => {
+                let scheme = if tls.is_some() { "rediss" } else { "redis" };
+                let seeds: Vec<_> =
+                    seeds.iter().map(|(h, port)| host_with_port(h, *port)).collect();
+                write!(f, "{scheme}+cluster://{user}{}", seeds.join(","))
             }
         }
     }
 }
 
-const KINDS: &str =
-    "the stores are sqlite:PATH, redis://HOST, rediss://HOST and redis+unix:///SOCKET";
+fn host_with_port(host: &str, port: u16) -> String {
+    let open = if host.contains(':') { ("[", "]") } else { ("", "") };
+    format!("{}{host}{}:{port}", open.0, open.1)
+}
+
+const KINDS: &str = "the stores are sqlite:PATH, redis://HOST, rediss://HOST, \
+                     redis+unix:///SOCKET and redis+cluster://HOST,HOST,HOST";
 
 /// Reads an address. No message repeats a part of it: it may hold a secret.
 pub(crate) fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
@@ -109,7 +126,7 @@ pub(crate) fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
     let scheme = &address[..colon];
     let rest = &address[colon + 1..];
     let start = colon + 1;
-    let tls = (scheme == "rediss").then(TlsFiles::default);
+    let tls = scheme.starts_with("rediss").then(TlsFiles::default);
     let parsed = match scheme {
         "sqlite" => sqlite(rest),
         "redis" | "rediss" | "redis+unix" => match rest.strip_prefix("//") {
@@ -122,7 +139,11 @@ pub(crate) fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
         "redis+sentinel" | "rediss+sentinel" => {
             return Err(later(address, "Redis with Sentinel"));
         }
-        "redis+cluster" | "rediss+cluster" => return Err(later(address, "Redis Cluster")),
+        "redis+cluster" | "rediss+cluster" => match rest.strip_prefix("//") {
+            Some(rest) => cluster(rest, tls).map_err(|error| shift(error, 2)),
+            None => Err(InvalidValue::new(0..0, "`//` is missing here")
+                .help(format!("write {scheme}:// and then some of its hosts"))),
+        },
         _ => return Err(unknown_scheme(scheme)),
     };
     parsed.map_err(|error| shift(error, start))
@@ -151,7 +172,7 @@ fn unknown_scheme(scheme: &str) -> InvalidValue {
         "valkeys" | "redis+tls" | "redis+ssl" | "tls" => Some("rediss"),
         "unix" | "redis-unix" | "redis+socket" => Some("redis+unix"),
         "sqlite3" | "file" | "db" => Some("sqlite"),
-        scheme => ["redis", "rediss", "redis+unix", "sqlite"]
+        scheme => ["redis", "rediss", "redis+unix", "redis+cluster", "rediss+cluster", "sqlite"]
             .into_iter()
             .map(|kind| (strsim::damerau_levenshtein(scheme, kind), kind))
             .filter(|(mistakes, kind)| *mistakes <= kind.len() / 3)
@@ -206,13 +227,29 @@ fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
     // A password may hold anything, also `@` and `/`; a host and a database may not.
     let server = rest.rfind('@').map_or(0, |at| at + 1);
     let end = rest[server..].find('/').map_or(rest.len(), |end| server + end);
-    let (host, port, port_at) = host_and_port(rest, server, end)?;
+    let (host, port) = server_at(rest, server, end, "write redis://127.0.0.1:6379/0")?;
+    let database = match rest[end..].trim_start_matches('/') {
+        "" => 0,
+        number => database(number, rest.len() - number.len())?,
+    };
+    let mut redis = redis(RedisAddress::Tcp { host, port, tls }, database);
+    add_credentials(&mut redis, rest, server)?;
+    Ok(StoreConfig::Redis(redis))
+}
+
+/// The server written from `start` to `end`.
+fn server_at(
+    rest: &str,
+    start: usize,
+    end: usize,
+    example: &str,
+) -> Result<(String, u16), InvalidValue> {
+    let (host, port, port_at) = host_and_port(rest, start, end)?;
     if host.is_empty() {
-        return Err(InvalidValue::new(server..end, "the host is missing")
-            .help("write redis://127.0.0.1:6379/0"));
+        return Err(InvalidValue::new(start..end, "the host is missing").help(example));
     }
     if host.contains(|c: char| c.is_whitespace() || c.is_control() || "?#\\\"<>|^`{}".contains(c)) {
-        return Err(InvalidValue::new(server..end, "a host has only letters, digits, `.` and `-`")
+        return Err(InvalidValue::new(start..end, "a host has only letters, digits, `.` and `-`")
             .help("give users and passwords in [cluster.redis]"));
     }
     let port =
@@ -222,11 +259,11 @@ fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
                 InvalidValue::new(port_at..end, "a port is a number from 1 to 65535")
             })?,
         };
-    let database = match rest[end..].trim_start_matches('/') {
-        "" => 0,
-        number => database(number, rest.len() - number.len())?,
-    };
-    let mut redis = redis(RedisAddress::Tcp { host: host.to_owned(), port, tls }, database);
+    Ok((host.to_owned(), port))
+}
+
+/// Takes user and password over, where they stand before the `@` at `server - 1`.
+fn add_credentials(redis: &mut RedisConfig, rest: &str, server: usize) -> Result<(), InvalidValue> {
     if server > 0 {
         let user_info = &rest[..server - 1];
         let (user, password) = match user_info.split_once(':') {
@@ -239,6 +276,31 @@ fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
             Some(password) => Some(Secret::new(decode(password, user.len() + 1)?)),
         };
     }
+    Ok(())
+}
+
+/// Several servers of one Redis Cluster, with commas between.
+fn cluster(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
+    let first = rest.rfind('@').map_or(0, |at| at + 1);
+    let end = rest[first..].find('/').map_or(rest.len(), |end| first + end);
+    let (mut seeds, mut start) = (Vec::new(), first);
+    for part in rest[first..end].split(',') {
+        let example = "write redis+cluster://10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379";
+        seeds.push(server_at(rest, start, start + part.len(), example)?);
+        start += part.len() + 1;
+    }
+    match rest[end..].trim_start_matches('/') {
+        "" | "0" => {}
+        other => {
+            return Err(InvalidValue::new(
+                rest.len() - other.len()..rest.len(),
+                "a Redis Cluster has no databases but 0",
+            )
+            .help("leave it out; clusters of one Redis are told apart by `name` in [cluster]"));
+        }
+    }
+    let mut redis = redis(RedisAddress::Cluster { seeds, tls }, 0);
+    add_credentials(&mut redis, rest, first)?;
     Ok(StoreConfig::Redis(redis))
 }
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::redis::{self, RedisStore};
+use super::redis::{self, ClusterOptions, Endpoint, RedisCluster, RedisStore};
 use super::sqlite::{self, SqliteStore};
 use super::{Result, Store};
-use crate::config::{RedisAddress, StoreConfig, TlsFiles};
+use crate::config::{RedisAddress, RedisConfig, StoreConfig, TlsFiles};
 use crate::name::{ClusterName, NodeName};
 
 /// Opens the store of `cluster` that `config` names, as `node` where it is one. No
@@ -30,27 +30,45 @@ pub fn open(
             let options = sqlite::Options { bound: usual.bound.min(bound), ..usual };
             Ok(Arc::new(SqliteStore::open(path, cluster, options)?))
         }
-        StoreConfig::Redis(config) => Ok(Arc::new(RedisStore::open(redis::Options {
-            address: address(&config.address),
-            database: config.database,
-            username: config.username.clone(),
-            password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
-            cluster: cluster.clone(),
-            node: node.cloned(),
-            timeout: config.timeout.min(bound),
-        }))),
+        StoreConfig::Redis(config) => Ok(redis(config, cluster, node, bound)),
     }
 }
 
-fn address(address: &RedisAddress) -> redis::Address {
-    match address {
+fn redis(
+    config: &RedisConfig,
+    cluster: &ClusterName,
+    node: Option<&NodeName>,
+    bound: Duration,
+) -> Arc<dyn Store> {
+    let address = match &config.address {
         RedisAddress::Tcp { host, port, tls } => redis::Address::Tcp {
             host: host.clone(),
             port: *port,
             tls: tls.as_ref().map(tls_options),
         },
         RedisAddress::Unix(path) => redis::Address::Unix(path.clone()),
-    }
+        RedisAddress::Cluster { seeds, tls } => {
+            let seed = |(host, port): &(String, u16)| Endpoint { host: host.clone(), port: *port };
+            return Arc::new(RedisCluster::open(ClusterOptions {
+                seeds: seeds.iter().map(seed).collect(),
+                tls: tls.as_ref().map(tls_options),
+                username: config.username.clone(),
+                password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
+                cluster: cluster.clone(),
+                node: node.cloned(),
+                timeout: config.timeout.min(bound),
+            }));
+        }
+    };
+    Arc::new(RedisStore::open(redis::Options {
+        address,
+        database: config.database,
+        username: config.username.clone(),
+        password: config.password.as_ref().map(|secret| secret.expose().to_owned()),
+        cluster: cluster.clone(),
+        node: node.cloned(),
+        timeout: config.timeout.min(bound),
+    }))
 }
 
 fn tls_options(files: &TlsFiles) -> redis::TlsOptions {

@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Builder {
     password: Option<String>,
     tls: bool,
+    of_cluster: bool,
     config: Vec<(String, String)>,
 }
 
@@ -55,6 +56,12 @@ impl Builder {
         self
     }
 
+    /// A server of a Redis Cluster, alone so far.
+    pub(crate) fn of_cluster(mut self) -> Self {
+        self.of_cluster = true;
+        self.config("cluster-enabled", "yes").config("cluster-config-file", "nodes.conf")
+    }
+
     pub(crate) fn start(self) -> RedisServer {
         let folder = tempfile::tempdir().unwrap();
         if self.tls {
@@ -63,10 +70,14 @@ impl Builder {
         let mut last = String::new();
         for _ in 0..20 {
             let port = free_port();
-            write_config(&self, folder.path(), port);
+            let builder = match self.of_cluster {
+                true => self.clone().config("cluster-port", &free_port().to_string()),
+                false => self.clone(),
+            };
+            write_config(&builder, folder.path(), port);
             match run(folder.path()) {
                 Ok(child) => {
-                    let mut server = RedisServer { builder: self, folder, port, child };
+                    let mut server = RedisServer { builder, folder, port, child };
                     server.wait_until_ready();
                     return server;
                 }
@@ -100,6 +111,16 @@ impl RedisServer {
         self.port
     }
 
+    /// The port on which the servers of a cluster talk.
+    pub(crate) fn bus(&self) -> &str {
+        let bus = self.builder.config.iter().find(|(name, _)| name == "cluster-port");
+        &bus.expect("it is a server of a cluster").1
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -126,7 +147,7 @@ impl RedisServer {
         self.try_cli(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 
-    fn try_cli(&self, args: &[&str]) -> redis::RedisResult<Value> {
+    pub(crate) fn try_cli(&self, args: &[&str]) -> redis::RedisResult<Value> {
         let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(password) = &self.builder.password {
             settings = settings.set_password(password);

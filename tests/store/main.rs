@@ -8,4 +8,5 @@ mod contract;
 mod harness;
 mod memory;
 mod redis;
+mod redis_cluster;
 mod sqlite;

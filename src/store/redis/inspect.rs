@@ -23,7 +23,16 @@ pub(super) fn too_old(info: &str) -> Option<String> {
     })
 }
 
-pub(super) async fn inspect(link: &Link) -> Result<Vec<Warning>> {
+/// What a server is for those who look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The whole store.
+    Alone,
+    /// One of several that are the store together.
+    InCluster,
+}
+
+pub(super) async fn inspect(link: &Link, place: Place) -> Result<Vec<Warning>> {
     let config = |name| {
         let mut cmd = redis::cmd("CONFIG");
         cmd.arg("GET").arg(name);
@@ -53,7 +62,11 @@ pub(super) async fn inspect(link: &Link) -> Result<Vec<Warning>> {
     }
     let settings =
         settings.ok().map(|pairs| pairs.into_iter().flatten().collect::<HashMap<_, _>>());
-    Ok(warnings(&info, settings.as_ref()))
+    let mut warnings = warnings(&info, settings.as_ref());
+    if place == Place::Alone {
+        warnings.extend(misplaced(&info));
+    }
+    Ok(warnings)
 }
 
 fn fields(info: &str) -> HashMap<&str, &str> {
@@ -118,19 +131,22 @@ fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warni
                 .to_owned(),
         );
     }
+    warnings
+}
 
-    if field("role") == "slave" {
+/// Pure, too: what is wrong with a server that is to be the whole store.
+fn misplaced(info: &str) -> Vec<Warning> {
+    let fields = fields(info);
+    let mut warnings = Vec::new();
+    let mut warn = |text: &str| warnings.push(Warning(text.to_owned()));
+    if fields.get("role") == Some(&"slave") {
         warn(
             "this Redis is a replica, where writes are refused or lost; point `store` at the \
-             primary, or use redis+sentinel://"
-                .to_owned(),
+             primary, or use redis+sentinel://",
         );
     }
-    if field("cluster_enabled") == "1" {
-        warn(
-            "this is a server of a Redis Cluster, reached as a single one; use redis+cluster://"
-                .to_owned(),
-        );
+    if fields.get("cluster_enabled") == Some(&"1") {
+        warn("this is a server of a Redis Cluster, reached as a single one; use redis+cluster://");
     }
     warnings
 }
@@ -162,7 +178,9 @@ mod tests {
             (("master", "slave"), "", "always", "is a replica"),
             (("cluster_enabled:0", "cluster_enabled:1"), "", "always", "redis+cluster://"),
         ] {
-            let found = warnings(&GOOD.replace(bad.0, bad.1), Some(&settings(save, fsync)));
+            let info = GOOD.replace(bad.0, bad.1);
+            let mut found = warnings(&info, Some(&settings(save, fsync)));
+            found.extend(misplaced(&info));
             assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
             assert!(found[0].0.contains(expected), "{found:?}");
         }

@@ -128,6 +128,11 @@ impl Keys {
     pub(super) fn nodes(&self) -> String {
         self.key("nodes")
     }
+
+    /// A key that is declared and never written (`cluster/bucket.rs`).
+    pub(super) fn nowhere(&self, id: uuid::Uuid) -> String {
+        self.key(&format!("nowhere:{id}"))
+    }
 }
 
 /// The two lists of tails of a job.

@@ -135,13 +135,21 @@ impl Link {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
+        let answer = self.transmit(commands, self.shared.options.timeout).await;
+        self.judge(purpose, answer)
+    }
+
+    /// The same, with the replies as they came, errors included, and no longer than
+    /// `timeout`. Whoever has read them hands them to [`judge`](Self::judge).
+    pub(super) async fn transmit(
+        &self,
+        commands: Vec<Cmd>,
+        timeout: Duration,
+    ) -> Result<Vec<Value>> {
         let shared = &*self.shared;
-        let timeout = shared.options.timeout;
         let sent_on = AtomicU64::new(NOT_SENT);
-        let answer = tokio::time::timeout(timeout, shared.exchange(commands, &sent_on)).await;
-        let result = match answer {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) => Err(error),
+        match tokio::time::timeout(timeout, shared.exchange(commands, &sent_on)).await {
+            Ok(answer) => answer,
             Err(_) => match sent_on.load(Ordering::Relaxed) {
                 NOT_SENT => Err(StoreError::Unavailable(format!(
                     "{}: no connection within {timeout:?}",
@@ -153,8 +161,21 @@ impl Link {
                     Err(StoreError::Unknown(why))
                 }
             },
+        }
+    }
+
+    /// What an answer means, and what it says about the server's health.
+    pub(super) fn judge(
+        &self,
+        purpose: Purpose,
+        answer: Result<Vec<Value>>,
+    ) -> Result<Vec<Result<Value>>> {
+        let read = |reply| match reply {
+            Value::ServerError(error) => Err(self.named(trouble::of_server(&error))),
+            reply => Ok(reply),
         };
-        shared.note(purpose, &result);
+        let result = answer.map(|replies| replies.into_iter().map(read).collect());
+        self.shared.note(purpose, &result);
         result
     }
 
@@ -169,24 +190,13 @@ impl Link {
     pub(super) fn named(&self, error: StoreError) -> StoreError {
         self.shared.named(error)
     }
-
-    /// Sends one command.
-    pub(super) async fn ask(&self, purpose: Purpose, command: Cmd) -> Result<Value> {
-        let replies = self.send(purpose, vec![command]).await?;
-        let reply = replies.into_iter().next();
-        reply.unwrap_or_else(|| Err(StoreError::Corrupt("a reply is missing".to_owned())))
-    }
 }
 
 /// Connections are numbered from 1.
 const NOT_SENT: u64 = 0;
 
 impl Shared {
-    async fn exchange(
-        &self,
-        commands: Vec<Cmd>,
-        sent_on: &AtomicU64,
-    ) -> Result<Vec<Result<Value>>> {
+    async fn exchange(&self, commands: Vec<Cmd>, sent_on: &AtomicU64) -> Result<Vec<Value>> {
         let (mut connection, number) = self.connection().await?;
         let count = commands.len();
         let mut pipeline = Pipeline::with_capacity(count);
@@ -217,13 +227,7 @@ impl Shared {
                 replies[place] = reply;
             }
         }
-        Ok(replies
-            .into_iter()
-            .map(|reply| match reply {
-                Value::ServerError(error) => Err(self.named(trouble::of_server(&error))),
-                reply => Ok(reply),
-            })
-            .collect())
+        Ok(replies)
     }
 
     /// The connection, if there is one; while one is being made, waits for it.

@@ -1,11 +1,12 @@
-//! One Redis or Valkey server as the store.
+//! One Redis or Valkey server as the store; in `cluster`, several of them as one.
 //!
 //! Every decision is made inside a Lua script (`scripts/`, one file for each
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
 //! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
-//! `batch` cuts a batch into calls; `link` keeps the connection that `dial` makes;
-//! `reply`, `record` and `entry` read what comes back. `keys` names every key.
+//! `batch` cuts a batch into calls; `server` is what they go to; `link` keeps the
+//! connection that `dial` makes; `reply`, `record` and `entry` read what comes back.
+//! `keys` names every key.
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
 //! fails over to a replica, or restarts without `appendfsync always`.
@@ -30,6 +31,7 @@ use crate::store::{
 
 mod batch;
 mod claim;
+mod cluster;
 mod control;
 mod cursors;
 mod dial;
@@ -43,15 +45,18 @@ mod options;
 mod record;
 mod reply;
 mod scripts;
+mod server;
 mod settle;
 mod sweep;
 mod tables;
 mod trouble;
 
+pub use cluster::{ClusterOptions, Endpoint, RedisCluster};
 pub use options::{Address, Options, Pem, TlsOptions};
 
 use keys::Keys;
 use link::{Link, Purpose};
+use server::Server;
 
 /// A store on one Redis or Valkey server.
 #[derive(Debug)]
@@ -85,7 +90,7 @@ impl Store for RedisStore {
     }
 
     async fn inspect(&self) -> Result<Vec<Warning>> {
-        inspect::inspect(&self.link).await
+        inspect::inspect(&self.link, inspect::Place::Alone).await
     }
 
     async fn time(&self) -> Result<ClusterTime> {
