@@ -190,6 +190,19 @@ impl ServerCluster {
         self.end_move(hash_slot, from, to);
     }
 
+    /// Waits until a replica has all that its master has.
+    pub(crate) fn until_in_step(&self, master: usize, replica: usize) {
+        let offset = |number: usize, field: &str| {
+            let info = self.servers[number].cli_text(&["INFO", "replication"]);
+            let value = info.split(field).nth(1).and_then(|rest| rest.split("\r\n").next());
+            value.and_then(|value| value.parse::<u64>().ok())
+        };
+        let wanted = offset(master, "master_repl_offset:").expect("a master has one");
+        until("the replica is in step", || {
+            offset(replica, "slave_repl_offset:").is_some_and(|has| has >= wanted)
+        });
+    }
+
     /// Makes a replica the master, in step and with nothing lost; waits until it is.
     pub(crate) fn fail_over_to(&self, replica: usize) {
         // One that has just begun to follow says no.

@@ -63,7 +63,7 @@ impl Builder {
     }
 
     pub(crate) fn start(self) -> RedisServer {
-        let folder = tempfile::tempdir().unwrap();
+        let mut folder = tempfile::tempdir().unwrap();
         if self.tls {
             certificates::write(folder.path());
         }
@@ -78,8 +78,11 @@ impl Builder {
             match run(folder.path()) {
                 Ok(child) => {
                     let mut server = RedisServer { builder, folder, port, child };
-                    server.wait_until_ready();
-                    return server;
+                    if server.is_ready() {
+                        return server;
+                    }
+                    last = log(server.folder.path());
+                    folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
                 }
                 // Somebody else took the port meanwhile.
                 Err(error) => last = error,
@@ -230,6 +233,17 @@ impl RedisServer {
 
     fn wait_until_ready(&mut self) {
         self.wait_until("it is ready", |server| server.try_cli(&["PING"]).is_ok());
+    }
+
+    /// Waits until it answers; false if it ends before.
+    fn is_ready(&mut self) -> bool {
+        while self.try_cli(&["PING"]).is_err() {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
     }
 
     fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {

@@ -13,7 +13,10 @@ use solocron::store::redis::{ClusterOptions, Endpoint, RedisCluster};
 use crate::contract::Fixture;
 use crate::harness::redis_cluster::ServerCluster;
 
+mod inspecting;
 mod moving;
+mod outages;
+mod shown;
 
 contract!(crate::redis_cluster::ClusterFixture);
 

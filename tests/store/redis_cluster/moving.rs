@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use solocron::claim::{Claim, Verdict};
 use solocron::outcome::Outcome;
+use solocron::policy::Overlap;
 use solocron::store::redis::{ClusterOptions, RedisCluster};
-use solocron::store::{Health, Store};
+use solocron::store::{Health, Ownership, Store};
 
 use super::{key, options};
 use crate::contract::*;
@@ -129,6 +130,32 @@ async fn nothing_is_decided_while_the_keys_of_a_slot_are_on_two_masters() {
     assert_eq!(granted(try_claim(&store, &me, &held).await).fence, grant.fence);
     finish(&store, &me, &held, grant, Outcome::Succeeded).await;
     assert!(health.wait_for(|health| *health == Health::Up).await.is_ok());
+}
+
+/// All keys that a settling call declares are there, and the lock, which it does not
+/// declare, is at the other master.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_whose_lock_has_moved_is_not_taken_for_lapsed() {
+    let ground = Ground::new();
+    let store = ground.store(TIMEOUT);
+    let me = claimant("web-1");
+    run(&store, &me, &slot_in(&store, "backup", -3).await, Outcome::Succeeded).await;
+    let in_turn = claim_by(Overlap::Skip, &slot_in(&store, "backup", -2).await, LONG);
+    let grant = win(&store, &me, &in_turn).await;
+    assert!(store.cancel(in_turn.token.run_id(grant.attempt)).await.unwrap().is_some());
+    let held = claim_of(&slot_in(&store, "backup", -1).await, LONG);
+    win(&store, &me, &held).await;
+    for shared in ["open", "ledgers", "turns", "cancels"] {
+        let server = ground.cluster.server(ground.from);
+        assert_eq!(server.cli_number(&["EXISTS", &key(BUCKET, shared)]), 1, "{shared}");
+    }
+    ground.begin();
+    ground.moves(&[&format!("lock:{}", held.slot)]);
+    let taker = claimant("web-2");
+    assert!(store.abandon(&taker.node, &[abandonment(&held)]).await.is_err());
+    ground.end();
+    assert_eq!(renew(&store, &renewal(&held, LONG)).await, Ownership::Ours);
+    assert_eq!(holder(try_claim(&store, &taker, &held_by_another(&held)).await).token, held.token);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
