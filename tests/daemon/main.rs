@@ -26,6 +26,7 @@ macro_rules! on_every_store {
 mod bad_jobs;
 mod clocks;
 mod cuts;
+mod failovers;
 mod faults;
 mod freezes;
 mod keepers;

@@ -118,3 +118,44 @@ fn skewed(said: &[(Endpoint, Said)]) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(
+        port: u16,
+        sent: u64,
+        received: u64,
+        store: i64,
+        warnings: &[&str],
+    ) -> (Endpoint, Said) {
+        let millis = |ms: u64| BootInstant::from_nanos(ms * 1_000_000);
+        let clock = Reading {
+            sent: millis(sent),
+            received: millis(received),
+            store: ClusterTime::from_unix_millis(store),
+        };
+        let warnings = warnings.iter().map(|text| Warning((*text).to_owned())).collect();
+        let server = Endpoint { host: "h".to_owned(), port };
+        (server, Said { warnings, clock, all_or_nothing: None })
+    }
+
+    #[test]
+    fn clocks_are_skewed_only_where_that_is_certain() {
+        let slow_reply = said(1, 0, 300, 10_200, &[]);
+        let exact = said(2, 100, 101, 10_101, &[]);
+        assert_eq!(skewed(&[slow_reply, exact]), None, "the reading may have been at the end");
+        let ahead = said(1, 0, 10, 10_100, &[]);
+        let exact = said(2, 100, 101, 10_101, &[]);
+        let why = skewed(&[ahead, exact]).unwrap();
+        assert!(why.contains("h:1 is 89 ms ahead of that of h:2"), "{why}");
+        assert_eq!(skewed(&[said(1, 0, 1, 10_000, &[])]), None);
+    }
+
+    #[test]
+    fn a_warning_of_several_servers_is_one() {
+        let all = [said(2, 0, 0, 0, &["a", "b"]), said(1, 0, 0, 0, &["a"])];
+        assert_eq!(joined(&all), ["h:1, h:2: a", "h:2: b"]);
+    }
+}
