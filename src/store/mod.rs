@@ -335,7 +335,8 @@ pub trait Store: Send + Sync + 'static {
 
     /// The part of the store that has the job. The items of one call that are in one part
     /// have an answer together or none; who needs the answers of the others all the same
-    /// makes one call for each part.
+    /// makes one call for each part. Fences are given out by each part: those of jobs in
+    /// different ones may be alike.
     fn part(&self, _job: &JobName) -> u32 {
         0
     }

@@ -10,6 +10,8 @@
 //! - What looks at everything (`sweep`, `history`, `cancel`, …) asks all buckets and
 //!   merges. Every bucket counts the commands given in it; the version of the whole is
 //!   the sum.
+//! - Every bucket gives out fences of its own: they grow for each job, and those of jobs in
+//!   different buckets may be alike.
 //! - The routing is our own (`routes` knows the way, `bucket` goes it): a client that
 //!   sends again by itself turns a claim whose reply was lost into one that another has.
 //!

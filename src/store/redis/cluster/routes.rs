@@ -217,12 +217,10 @@ impl Routes {
 
     /// A call to a bucket went through.
     pub(super) fn goes_on(&self, bucket: u32) {
-        let mut stuck = locked(&self.shared.stuck);
-        if stuck.is_empty() || stuck.remove(&bucket).is_none() {
-            return;
+        let was_stuck = locked(&self.shared.stuck).remove(&bucket).is_some();
+        if was_stuck || *self.shared.health.borrow() == Health::Starting {
+            self.shared.weigh();
         }
-        drop(stuck);
-        self.shared.weigh();
     }
 }
 
@@ -305,34 +303,42 @@ impl Shared {
         });
     }
 
-    /// None while a link has not been tried.
+    /// None while no link has been tried.
     fn health_of_buckets(&self) -> Option<Health> {
         let owners = self.table.borrow().owners.clone();
         let links = locked(&self.links);
         let stuck = locked(&self.stuck);
         let mut silent: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let (mut answering, mut untried) = (0, 0);
         for (bucket, owner) in (0..BUCKETS).zip(owners) {
-            let why =
-                match owner.map(|owner| links.get(&owner).map(|l| l.health().borrow().clone())) {
-                    None => Some(self.without_master(bucket)),
-                    Some(None | Some(Health::Starting)) => return None,
-                    Some(Some(Health::Down(why) | Health::Partly(why))) => Some(why),
-                    Some(Some(Health::Up)) => stuck.get(&bucket).cloned(),
-                };
-            if let Some(why) = why {
-                silent.entry(why).or_default().push(bucket.to_string());
-            }
+            let link = owner.as_ref().and_then(|owner| links.get(owner));
+            let why = match (&owner, link.map(|link| link.health().borrow().clone())) {
+                (None, _) => self.without_master(bucket),
+                (_, None | Some(Health::Starting)) => {
+                    untried += 1;
+                    continue;
+                }
+                (_, Some(Health::Down(why) | Health::Partly(why))) => why,
+                (_, Some(Health::Up)) => match stuck.get(&bucket) {
+                    Some(why) => why.clone(),
+                    None => {
+                        answering += 1;
+                        continue;
+                    }
+                },
+            };
+            silent.entry(why).or_default().push(bucket.to_string());
         }
-        let count: usize = silent.values().map(Vec::len).sum();
         let words = silent.iter().map(|(why, buckets)| {
             format!("buckets {} of {BUCKETS} do not answer: {why}", buckets.join(", "))
         });
         let words = words.collect::<Vec<_>>().join("; ");
-        Some(match count {
-            0 => Health::Up,
-            all if all == BUCKETS as usize => Health::Down(words),
-            _ => Health::Partly(words),
-        })
+        match (answering, untried, silent.is_empty()) {
+            (0, 1.., _) => None,
+            (0, 0, _) => Some(Health::Down(words)),
+            (_, _, true) => Some(Health::Up),
+            (_, _, false) => Some(Health::Partly(words)),
+        }
     }
 
     fn is_amiss(&self) -> bool {
