@@ -147,7 +147,9 @@ fn bad_config(diagnostics: Diagnostics) -> Failure {
 /// Waits until the store answers, or says why it does not.
 async fn reachable(store: &dyn Store) -> Result<(), Failure> {
     let mut health = store.health();
-    let answered = tokio::time::timeout(PATIENCE, health.wait_for(|health| *health == Health::Up));
+    // What concerns a part that is down says so itself.
+    let is_there = |health: &Health| matches!(health, Health::Up | Health::Partly(_));
+    let answered = tokio::time::timeout(PATIENCE, health.wait_for(is_there));
     if let Ok(Ok(_)) = answered.await {
         return Ok(());
     }

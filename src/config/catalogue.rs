@@ -122,7 +122,7 @@ pub static CLUSTER: Section = Section {
         Key::new(
             "store",
             Kind::Store,
-            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, `redis+unix:///SOCKET?db=DB`, or `redis+sentinel://HOST,HOST,HOST/MASTER/DB` (`rediss+sentinel://…` with TLS). `${VAR}` and `${file:/path}` are replaced.",
+            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, `redis+unix:///SOCKET?db=DB`, `redis+sentinel://HOST,HOST,HOST/MASTER/DB` (`rediss+sentinel://…` with TLS), or `redis+cluster://HOST:PORT,HOST:PORT` for a Redis Cluster (some of its servers; `rediss+cluster://…` with TLS). `${VAR}` and `${file:/path}` are replaced.",
         )
         .preset(Preset::Text(STORE))
         .also(&["url", "redis_url", "backend", "database"]),

@@ -263,6 +263,11 @@ impl<'v> Settings<'v> {
         }
         redis.timeout = self.timeout.as_ref().map_or(redis.timeout, |(timeout, _)| *timeout);
         redis.min_acks = self.min_acks.as_ref().map_or(redis.min_acks, |(count, _)| *count);
+        if let (RedisAddress::Cluster { .. }, Some((1.., at))) = (&redis.address, &self.min_acks) {
+            report
+                .error(at.clone(), "`min_acks` is not available yet with redis+cluster://")
+                .help("leave it out, or use redis+sentinel://");
+        }
         match (&self.cert, &self.key) {
             (Some((_, at)), None) => {
                 report.error(at.clone(), "`cert` goes with `key`, and there is none");
@@ -277,6 +282,7 @@ impl<'v> Settings<'v> {
         let tls = match &mut redis.address {
             RedisAddress::Tcp { tls, .. } => tls.as_mut(),
             RedisAddress::Sentinel(of) => of.tls.as_mut(),
+            RedisAddress::Cluster { tls, .. } => tls.as_mut(),
             RedisAddress::Unix(_) => None,
         };
         if let Some(tls) = tls {

@@ -53,6 +53,13 @@ pub enum RedisAddress {
     Unix(PathBuf),
     /// Wherever its sentinels say that the master is.
     Sentinel(Box<SentinelAddress>),
+    /// It is a Redis Cluster.
+    Cluster {
+        /// Hosts and ports of some of its servers.
+        seeds: Vec<(String, u16)>,
+        /// With TLS, and with which files.
+        tls: Option<TlsFiles>,
+    },
 }
 
 /// Which sentinels to ask for which master.
@@ -107,13 +114,12 @@ impl fmt::Display for RedisConfig {
             }
             RedisAddress::Sentinel(of) => {
                 let scheme = if of.tls.is_some() { "rediss" } else { "redis" };
-                let sentinels: Vec<_> = of
-                    .sentinels
-                    .iter()
-                    .map(|(host, port)| HostAndPort(host, *port).to_string())
-                    .collect();
-                let (sentinels, master) = (sentinels.join(","), &of.master);
+                let (sentinels, master) = (joined(&of.sentinels), &of.master);
                 write!(f, "{scheme}+sentinel://{user}{sentinels}/{master}/{database}")
+            }
+            RedisAddress::Cluster { seeds, tls } => {
+                let scheme = if tls.is_some() { "rediss" } else { "redis" };
+                write!(f, "{scheme}+cluster://{user}{}", joined(seeds))
             }
         }
     }
@@ -130,9 +136,26 @@ impl fmt::Display for HostAndPort<'_> {
     }
 }
 
+fn joined(servers: &[(String, u16)]) -> String {
+    let written = servers.iter().map(|(host, port)| HostAndPort(host, *port).to_string());
+    written.collect::<Vec<_>>().join(",")
+}
+
+/// The kinds of store, as addresses begin.
+const SCHEMES: [&str; 8] = [
+    "redis",
+    "rediss",
+    "redis+unix",
+    "redis+sentinel",
+    "rediss+sentinel",
+    "redis+cluster",
+    "rediss+cluster",
+    "sqlite",
+];
+
 const KINDS: &str = "the stores are sqlite:PATH, redis://HOST, rediss://HOST, \
                      redis+unix:///SOCKET, redis+sentinel://HOST,HOST,HOST/MASTER and \
-                     rediss+sentinel://…";
+                     redis+cluster://HOST,HOST,HOST; rediss for those with TLS";
 
 /// Reads an address. No message repeats a part of it: it may hold a secret.
 ///
@@ -167,7 +190,11 @@ pub fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
             None => Err(InvalidValue::new(0..0, "`//` is missing here")
                 .help(format!("write {scheme}:// and then the host"))),
         },
-        "redis+cluster" | "rediss+cluster" => return Err(later(address, "Redis Cluster")),
+        "redis+cluster" | "rediss+cluster" => match rest.strip_prefix("//") {
+            Some(rest) => cluster(rest, tls).map_err(|error| shift(error, 2)),
+            None => Err(InvalidValue::new(0..0, "`//` is missing here")
+                .help(format!("write {scheme}:// and then some of its hosts"))),
+        },
         _ => return Err(unknown_scheme(scheme)),
     };
     parsed.map_err(|error| shift(error, start))
@@ -197,7 +224,7 @@ fn unknown_scheme(scheme: &str) -> InvalidValue {
         "unix" | "redis-unix" | "redis+socket" => Some("redis+unix"),
         "sqlite3" | "file" | "db" => Some("sqlite"),
         "sentinel" | "redis-sentinel" => Some("redis+sentinel"),
-        scheme => ["redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel", "sqlite"]
+        scheme => SCHEMES
             .into_iter()
             .map(|kind| (strsim::damerau_levenshtein(scheme, kind), kind))
             .filter(|(mistakes, kind)| *mistakes <= kind.len() / 3)
@@ -269,6 +296,31 @@ fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
     };
     let mut redis = redis(RedisAddress::Tcp { host, port, tls }, database);
     add_user(&mut redis, &rest[..server])?;
+    Ok(StoreConfig::Redis(redis))
+}
+
+/// Several servers of one Redis Cluster, with commas between.
+fn cluster(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
+    let first = rest.rfind('@').map_or(0, |at| at + 1);
+    let end = rest[first..].find('/').map_or(rest.len(), |end| first + end);
+    let (mut seeds, mut start) = (Vec::new(), first);
+    for part in rest[first..end].split(',') {
+        let example = "write redis+cluster://10.0.0.1:6379,10.0.0.2:6379,10.0.0.3:6379";
+        seeds.push(server_at(rest, start, start + part.len(), 6379, example)?);
+        start += part.len() + 1;
+    }
+    match rest[end..].trim_start_matches('/') {
+        "" | "0" => {}
+        other => {
+            return Err(InvalidValue::new(
+                rest.len() - other.len()..rest.len(),
+                "a Redis Cluster has no databases but 0",
+            )
+            .help("leave it out; clusters of one Redis are told apart by `name` in [cluster]"));
+        }
+    }
+    let mut redis = redis(RedisAddress::Cluster { seeds, tls }, 0);
+    add_user(&mut redis, &rest[..first])?;
     Ok(StoreConfig::Redis(redis))
 }
 

@@ -26,11 +26,13 @@ pub struct Outbox<T> {
     in_flight: usize,
     retry: Option<BootInstant>,
     failures: u32,
+    /// A part of the batch under way has failed.
+    has_failed: bool,
 }
 
 impl<T> Default for Outbox<T> {
     fn default() -> Self {
-        Self { waiting: Vec::new(), in_flight: 0, retry: None, failures: 0 }
+        Self { waiting: Vec::new(), in_flight: 0, retry: None, failures: 0, has_failed: false }
     }
 }
 
@@ -66,24 +68,30 @@ impl<T> Outbox<T> {
         let most = if self.failures < ALONE_AFTER { BATCH } else { 1 };
         let batch: Vec<T> = self.waiting.drain(..self.waiting.len().min(most)).collect();
         self.in_flight = batch.len();
+        self.has_failed = false;
         batch
     }
 
-    /// The batch under way was answered.
-    pub fn acknowledged(&mut self) {
-        self.in_flight = 0;
+    /// So many items of the batch under way were answered; those that were not come
+    /// behind them.
+    pub fn acknowledged(&mut self, count: usize) {
+        self.in_flight = self.in_flight.saturating_sub(count);
         self.retry = None;
         self.failures = 0;
     }
 
-    /// It was not; it goes again after a while. An item that failed alone goes to
+    /// These of it were not; they go again after a while. An item that failed alone goes to
     /// the end: what is wrong with it must not hold up the others.
     pub fn unanswered(&mut self, mut batch: Vec<T>, now: BootInstant) {
-        self.in_flight = 0;
+        self.in_flight = self.in_flight.saturating_sub(batch.len());
         if batch.len() == 1 {
             self.waiting.append(&mut batch);
         }
         self.waiting.splice(0..0, batch);
+        // Several parts that fail together are one failure.
+        if std::mem::replace(&mut self.has_failed, true) {
+            return;
+        }
         let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(8)).min(LAST_RETRY);
         self.failures += 1;
         self.retry = Some(now + wait);
@@ -115,7 +123,7 @@ mod tests {
         outbox.unanswered(batch, at(0));
         assert!(outbox.take_due(at(49)).is_empty());
         assert_eq!(outbox.take_due(at(50)), [1, 2, 3]);
-        outbox.acknowledged();
+        outbox.acknowledged(3);
         assert!(outbox.is_empty());
         assert_eq!(outbox.next_send(at(60)), None);
     }
@@ -133,13 +141,35 @@ mod tests {
             if batch.contains(&2) {
                 outbox.unanswered(batch, now);
             } else {
+                outbox.acknowledged(batch.len());
                 written.extend(batch);
-                outbox.acknowledged();
             }
         }
         written.sort_unstable();
         assert_eq!(written, [1, 3]);
         assert_eq!(outbox.len(), 1);
+    }
+
+    #[test]
+    fn of_a_batch_in_parts_those_go_again_that_had_no_answer() {
+        let mut outbox = Outbox::default();
+        (1..=6).for_each(|item| outbox.put(item));
+        for round in 0..10 {
+            let now = at(round * 10_000);
+            assert_eq!(outbox.take_due(now).len(), if round == 0 { 6 } else { 4 });
+            if round == 0 {
+                outbox.acknowledged(2);
+            }
+            outbox.unanswered(vec![3, 4], now);
+            assert_eq!(outbox.next_send(now), None, "one batch at a time, with all its parts");
+            outbox.unanswered(vec![5, 6], now);
+            assert_eq!(outbox.len(), 4);
+            if round == 3 {
+                break;
+            }
+        }
+        // Four failures so far, whatever the number of the parts.
+        assert_eq!(outbox.next_send(at(0)), Some(at(30_400)));
     }
 
     #[test]

@@ -151,6 +151,7 @@ impl Request {
             let count = names.len();
             return invalid(format!("1 to {MOST_NAMES} locks are asked for together, not {count}"));
         }
+        self.desk.store.can_be_taken_together(&names).map_err(LockError::Invalid)?;
         let ttl = whole_ttl(self.ttl)?;
         if self.min_hold > ttl {
             let min_hold = self.min_hold;

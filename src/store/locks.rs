@@ -106,6 +106,11 @@ pub trait LockStore: Send + Sync + 'static {
     /// Whether it can be reached, kept current by the backend.
     fn health(&self) -> watch::Receiver<Health>;
 
+    /// Whether these can be taken in one step; else why not, and what to do.
+    fn can_be_taken_together(&self, _names: &[LockName]) -> std::result::Result<(), String> {
+        Ok(())
+    }
+
     /// One attempt at all of `take.names`.
     async fn take(&self, take: &Take) -> Result<Taken>;
 

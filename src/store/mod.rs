@@ -64,6 +64,9 @@ pub enum Health {
     Starting,
     /// The last call, or the last attempt to connect, went well.
     Up,
+    /// It did for a part of a store of several servers; which part does not answer, and
+    /// why. Calls that concern the other parts have their answers.
+    Partly(String),
     /// It did not; why.
     Down(String),
 }
@@ -331,6 +334,14 @@ pub trait Store: Send + Sync + 'static {
     /// Whether it can be reached, kept current by the backend.
     fn health(&self) -> watch::Receiver<Health>;
 
+    /// The part of the store that has the job. The items of one call that are in one part
+    /// have an answer together or none; who needs the answers of the others all the same
+    /// makes one call for each part. Fences are given out by each part: those of jobs in
+    /// different ones may be alike.
+    fn part(&self, _job: &JobName) -> u32 {
+        0
+    }
+
     /// Looks at what can break the guarantee: version, eviction, persistence.
     /// An [`Unavailable`](StoreError::Unavailable) error when it is unusable (too old).
     async fn inspect(&self) -> Result<Vec<Warning>>;
@@ -361,7 +372,8 @@ pub trait Store: Send + Sync + 'static {
     -> Result<Vec<Ownership>>;
 
     /// Looks at the open slots: which want somebody, at most `limit` of them, and what
-    /// else a node has to know from time to time.
+    /// else a node has to know from time to time. What is in a part that does not answer
+    /// is left out, unless none does.
     async fn sweep(&self, limit: usize) -> Result<Sweep>;
 
     /// Settles slots whose lease has lapsed, or that nobody holds, as abandoned, with

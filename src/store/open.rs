@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::locks::LockStore;
-use super::redis::{self, RedisStore};
+use super::redis::{self, ClusterOptions, Endpoint, RedisCluster, RedisStore};
 use super::sqlite::{self, SqliteStore};
 use super::{Result, Store};
 use crate::config::{RedisAddress, RedisConfig, Secret, StoreConfig, TlsFiles};
@@ -28,7 +28,10 @@ pub fn open(
 ) -> Result<Arc<dyn Store>> {
     Ok(match config {
         StoreConfig::Sqlite { path } => Arc::new(in_file(path, cluster, bound)?),
-        StoreConfig::Redis(config) => Arc::new(on_server(config, cluster, node, bound)),
+        StoreConfig::Redis(config) => match reach(config, cluster, node, bound) {
+            Reach::Server(options) => Arc::new(RedisStore::open(options)),
+            Reach::Cluster(options) => Arc::new(RedisCluster::open(options)),
+        },
     })
 }
 
@@ -44,7 +47,10 @@ pub fn open_locks(
 ) -> Result<Arc<dyn LockStore>> {
     Ok(match config {
         StoreConfig::Sqlite { path } => Arc::new(in_file(path, cluster, bound)?),
-        StoreConfig::Redis(config) => Arc::new(on_server(config, cluster, node, bound)),
+        StoreConfig::Redis(config) => match reach(config, cluster, node, bound) {
+            Reach::Server(options) => Arc::new(RedisStore::open(options)),
+            Reach::Cluster(options) => Arc::new(RedisCluster::open(options)),
+        },
     })
 }
 
@@ -54,26 +60,22 @@ fn in_file(path: &Path, cluster: &ClusterName, bound: Duration) -> Result<Sqlite
     SqliteStore::open(path, cluster, options)
 }
 
-fn on_server(
+/// How to reach a Redis.
+enum Reach {
+    /// One server, or the one that sentinels name.
+    Server(redis::Options),
+    /// Several that are one store.
+    Cluster(ClusterOptions),
+}
+
+fn reach(
     config: &RedisConfig,
     cluster: &ClusterName,
     node: Option<&NodeName>,
     bound: Duration,
-) -> RedisStore {
-    RedisStore::open(redis::Options {
-        address: address(&config.address),
-        database: config.database,
-        username: config.username.clone(),
-        password: exposed(config.password.as_ref()),
-        cluster: cluster.clone(),
-        node: node.cloned(),
-        timeout: config.timeout.min(bound),
-        min_acks: config.min_acks,
-    })
-}
-
-fn address(address: &RedisAddress) -> redis::Address {
-    match address {
+) -> Reach {
+    let timeout = config.timeout.min(bound);
+    let address = match &config.address {
         RedisAddress::Tcp { host, port, tls } => redis::Address::Tcp {
             host: host.clone(),
             port: *port,
@@ -87,7 +89,29 @@ fn address(address: &RedisAddress) -> redis::Address {
             password: exposed(of.password.as_ref()),
             tls: of.tls.as_ref().map(tls_options),
         }),
-    }
+        RedisAddress::Cluster { seeds, tls } => {
+            let seed = |(host, port): &(String, u16)| Endpoint { host: host.clone(), port: *port };
+            return Reach::Cluster(ClusterOptions {
+                seeds: seeds.iter().map(seed).collect(),
+                tls: tls.as_ref().map(tls_options),
+                username: config.username.clone(),
+                password: exposed(config.password.as_ref()),
+                cluster: cluster.clone(),
+                node: node.cloned(),
+                timeout,
+            });
+        }
+    };
+    Reach::Server(redis::Options {
+        address,
+        database: config.database,
+        username: config.username.clone(),
+        password: exposed(config.password.as_ref()),
+        cluster: cluster.clone(),
+        node: node.cloned(),
+        timeout,
+        min_acks: config.min_acks,
+    })
 }
 
 fn exposed(secret: Option<&Secret>) -> Option<String> {

@@ -32,6 +32,7 @@ mod freezes;
 mod keepers;
 mod kills;
 mod losses;
+mod moving_buckets;
 mod oracle;
 mod storm;
 mod storms;

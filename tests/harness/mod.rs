@@ -11,6 +11,7 @@ pub(crate) mod node;
 pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod proxy;
+pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;
 pub(crate) mod sentinel;
 pub(crate) mod site;

@@ -96,6 +96,11 @@ impl Proxy {
         Self { port, shared, acceptor: Some(acceptor) }
     }
 
+    /// Where it listens.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The address of the Redis behind it, for those who are to come through it.
     pub(crate) fn redis_url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)

@@ -24,6 +24,7 @@ pub(crate) struct Builder {
     password: Option<String>,
     tls: bool,
     sentinel: bool,
+    of_cluster: bool,
     config: Vec<(String, String)>,
 }
 
@@ -62,20 +63,33 @@ impl Builder {
         self
     }
 
+    /// A server of a Redis Cluster, alone so far.
+    pub(crate) fn of_cluster(mut self) -> Self {
+        self.of_cluster = true;
+        self.config("cluster-enabled", "yes").config("cluster-config-file", "nodes.conf")
+    }
+
     pub(crate) fn start(self) -> RedisServer {
-        let folder = tempfile::tempdir().unwrap();
+        let mut folder = tempfile::tempdir().unwrap();
         if self.tls {
             certificates::write(folder.path());
         }
         let mut last = String::new();
         for _ in 0..20 {
             let port = free_port();
-            write_config(&self, folder.path(), port);
-            match run(&self, folder.path()) {
+            let builder = match self.of_cluster {
+                true => self.clone().config("cluster-port", &free_port().to_string()),
+                false => self.clone(),
+            };
+            write_config(&builder, folder.path(), port);
+            match run(&builder, folder.path()) {
                 Ok(child) => {
-                    let mut server = RedisServer { builder: self, folder, port, child };
-                    server.wait_until_ready();
-                    return server;
+                    let mut server = RedisServer { builder, folder, port, child };
+                    if server.is_ready() {
+                        return server;
+                    }
+                    last = log(server.folder.path());
+                    folder = std::mem::replace(&mut server.folder, tempfile::tempdir().unwrap());
                 }
                 // Somebody else took the port meanwhile.
                 Err(error) => last = error,
@@ -107,6 +121,16 @@ impl RedisServer {
         self.port
     }
 
+    /// The port on which the servers of a cluster talk.
+    pub(crate) fn bus(&self) -> &str {
+        let bus = self.builder.config.iter().find(|(name, _)| name == "cluster-port");
+        &bus.expect("it is a server of a cluster").1
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -133,7 +157,7 @@ impl RedisServer {
         self.try_cli(args).unwrap_or_else(|error| panic!("{args:?}: {error}"))
     }
 
-    fn try_cli(&self, args: &[&str]) -> redis::RedisResult<Value> {
+    pub(crate) fn try_cli(&self, args: &[&str]) -> redis::RedisResult<Value> {
         let mut settings = RedisConnectionInfo::default().set_skip_set_lib_name();
         if let Some(password) = &self.builder.password {
             settings = settings.set_password(password);
@@ -216,6 +240,17 @@ impl RedisServer {
 
     fn wait_until_ready(&mut self) {
         self.wait_until("it is ready", |server| server.try_cli(&["PING"]).is_ok());
+    }
+
+    /// Waits until it answers; false if it ends before.
+    fn is_ready(&mut self) -> bool {
+        while self.try_cli(&["PING"]).is_err() {
+            if self.child.try_wait().unwrap().is_some() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        true
     }
 
     fn wait_until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use rusqlite::Connection;
 use solocron::name::ClusterName;
 use solocron::store::Store;
-use solocron::store::redis::{self, RedisStore};
+use solocron::store::redis::{self, ClusterOptions, Endpoint, RedisCluster, RedisStore};
 use solocron::store::sqlite::{self, SqliteStore};
 
 use super::lives::{self, Life};
@@ -18,6 +18,7 @@ use super::node::Node;
 use super::oracle::{Entry, Evidence, testimonies};
 use super::processes::{self, end_with_variable};
 use super::proxy::Proxy;
+use super::redis_cluster::ServerCluster;
 use super::redis_server::RedisServer;
 use super::{ended_lines, until};
 
@@ -26,6 +27,8 @@ use super::{ended_lines, until};
 pub(crate) enum Ground {
     Sqlite,
     Redis,
+    /// Three masters with a replica each.
+    Cluster,
 }
 
 enum Backing {
@@ -35,6 +38,7 @@ enum Backing {
         held: Option<Connection>,
     },
     Redis(RedisServer),
+    Cluster(ServerCluster),
     /// The test has it.
     Elsewhere,
 }
@@ -87,6 +91,11 @@ impl Site {
                 let server = RedisServer::builder().durable().start();
                 let store = server.url();
                 (Backing::Redis(server), store)
+            }
+            Ground::Cluster => {
+                let cluster = ServerCluster::start(3, 1);
+                let store = cluster.url();
+                (Backing::Cluster(cluster), store)
             }
         };
         Self::with(folder, backing, &store, cluster, jobs)
@@ -172,7 +181,9 @@ impl Site {
     pub(crate) fn redis(&self) -> &RedisServer {
         match &self.backing {
             Backing::Redis(server) => server,
-            Backing::Sqlite { .. } | Backing::Elsewhere => panic!("{NOT_HERE}"),
+            Backing::Sqlite { .. } | Backing::Cluster(_) | Backing::Elsewhere => {
+                panic!("{NOT_HERE}")
+            }
         }
     }
 
@@ -180,8 +191,25 @@ impl Site {
     pub(crate) fn redis_mut(&mut self) -> &mut RedisServer {
         match &mut self.backing {
             Backing::Redis(server) => server,
-            Backing::Sqlite { .. } | Backing::Elsewhere => panic!("{NOT_HERE}"),
+            Backing::Sqlite { .. } | Backing::Cluster(_) | Backing::Elsewhere => {
+                panic!("{NOT_HERE}")
+            }
         }
+    }
+
+    /// The Redis Cluster, to do something to it.
+    pub(crate) fn servers(&mut self) -> &mut ServerCluster {
+        match &mut self.backing {
+            Backing::Cluster(cluster) => cluster,
+            Backing::Sqlite { .. } | Backing::Redis(_) | Backing::Elsewhere => {
+                panic!("{NOT_HERE}")
+            }
+        }
+    }
+
+    /// The full name of a key in one of the cluster's buckets.
+    pub(crate) fn key(&self, bucket: u32, rest: &str) -> String {
+        format!("{0}:{{{0}.{bucket}}}:{rest}", self.cluster)
     }
 
     /// The store, as the library opens it; called in a runtime.
@@ -192,6 +220,19 @@ impl Site {
                 SqliteStore::open(file, &cluster, sqlite::Options::default())
                     .expect("the file can be opened"),
             ),
+            Backing::Cluster(servers) => Arc::new(RedisCluster::open(ClusterOptions {
+                seeds: servers
+                    .ports()
+                    .into_iter()
+                    .map(|port| Endpoint { host: "127.0.0.1".to_owned(), port })
+                    .collect(),
+                tls: None,
+                username: None,
+                password: None,
+                cluster,
+                node: None,
+                timeout: Duration::from_secs(5),
+            })),
             Backing::Elsewhere => panic!("{NOT_HERE}"),
             Backing::Redis(server) => Arc::new(RedisStore::open(redis::Options {
                 address: redis::Address::Tcp {
@@ -210,11 +251,12 @@ impl Site {
         }
     }
 
-    /// Takes the store away: Redis is shut down; somebody holds the SQLite file.
+    /// Takes the store away, where it is one: Redis is shut down; somebody holds the SQLite file.
     pub(crate) fn take_store_away(&mut self) {
         match &mut self.backing {
             Backing::Elsewhere => panic!("{NOT_HERE}"),
             Backing::Redis(server) => server.stop(),
+            Backing::Cluster(_) => panic!("its masters go one by one"),
             Backing::Sqlite { file, held } => {
                 *held = Some(hold(file, Duration::from_secs(30)).expect("the file can be held"));
             }
@@ -226,6 +268,7 @@ impl Site {
         match &mut self.backing {
             Backing::Elsewhere => panic!("{NOT_HERE}"),
             Backing::Redis(server) => server.restart(),
+            Backing::Cluster(_) => panic!("its masters go one by one"),
             Backing::Sqlite { held, .. } => *held = None,
         }
     }
@@ -246,7 +289,7 @@ impl Site {
     /// and stays so. Frozen there, a node would hold all others up.
     fn is_held(&self) -> bool {
         match &self.backing {
-            Backing::Redis(_) | Backing::Elsewhere => false,
+            Backing::Redis(_) | Backing::Cluster(_) | Backing::Elsewhere => false,
             Backing::Sqlite { file, .. } => hold(file, Duration::from_millis(700)).is_none(),
         }
     }

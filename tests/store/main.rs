@@ -8,5 +8,6 @@ mod contract;
 mod harness;
 mod memory;
 mod redis;
+mod redis_cluster;
 mod sentinel;
 mod sqlite;

@@ -38,6 +38,9 @@ fn an_address_is_read_and_written_without_its_password() {
         ("redis+sentinel://a,b:7000,[::1]/m/", "redis+sentinel://a:26379,b:7000,[::1]:26379/m/0"),
         ("rediss+sentinel://a/m-1.x_y/3", "rediss+sentinel://a:26379/m-1.x_y/3"),
         ("redis+sentinel://u:hu,nt@er/2@a,b/m/1", "redis+sentinel://u:***@a:26379,b:26379/m/1"),
+        ("redis+cluster://a", "redis+cluster://a:6379"),
+        ("redis+cluster://a,[::1]:7001,c:7002/", "redis+cluster://a:6379,[::1]:7001,c:7002"),
+        ("rediss+cluster://u:hunter2@a,b/0", "rediss+cluster://u:***@a:6379,b:6379"),
     ] {
         assert_eq!(redis(address).to_string(), shown);
     }
@@ -53,6 +56,7 @@ fn a_password_may_hold_anything() {
         ("redis://u:${PW}@h", "p@ss/wörd"),
         ("redis://u:${file:/run/pw}@h", "hunter2"),
         ("redis+unix:///r.sock?pass=a%26b", "a&b"),
+        ("redis+cluster://u:a%40b,c@h,i", "a@b,c"),
     ] {
         assert_eq!(redis(address).password.unwrap().expose(), password);
     }
@@ -71,6 +75,12 @@ fn credentials_beside_the_address_are_put_in() {
     );
     assert_eq!(redis.timeout, Duration::from_millis(300));
     let RedisAddress::Tcp { tls: Some(tls), .. } = redis.address else { panic!() };
+    let Ok(StoreConfig::Redis(of_cluster)) = store(&keys.replace("rediss://", "rediss+cluster://"))
+    else {
+        panic!()
+    };
+    let RedisAddress::Cluster { tls: Some(same), .. } = of_cluster.address else { panic!() };
+    assert_eq!(tls, same);
     let path = |path: &str| Some(PathBuf::from(path));
     assert_eq!(
         tls,
@@ -197,7 +207,16 @@ fn a_bad_address_is_underlined_where_it_goes_wrong() {
         ),
         ("redis+sentinel://a/m/x", "x", "a database is a number, 0 by default", ""),
         ("redis+sentinel://a/m/1/2", "1/2", "a database is a number, 0 by default", ""),
-        ("rediss+cluster://a", "rediss+cluster://a", "Redis Cluster is not available yet", kinds),
+        ("redis+cluster:a", "'redis+cluster:a'", "`//` is missing here", "write redis+cluster://"),
+        ("redis+cluster://a,,b", "'redis+cluster://a,,b'", "the host is missing", "write redis+"),
+        ("redis+cluster://a,b:x,c", "x", "a port is a number from 1 to 65535", ""),
+        ("redis+cluster://a,b/1", "1", "a Redis Cluster has no databases but 0", "leave it out"),
+        (
+            "redis+custer://a",
+            "redis+custer",
+            "this is not a kind of store",
+            "did you mean redis+cluster://",
+        ),
         ("sqlite:", "'sqlite:'", "the path is missing", "write sqlite:solocron.db"),
         (
             "sqlite::memory:",

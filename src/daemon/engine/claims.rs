@@ -229,7 +229,7 @@ impl Engine {
     ) {
         match answer {
             Ok(written) => {
-                self.forfeits.acknowledged();
+                self.forfeits.acknowledged(forfeits.len());
                 for (forfeit, written) in forfeits.iter().zip(written) {
                     if written {
                         let at = forfeit.slot.at;

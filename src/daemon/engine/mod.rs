@@ -138,6 +138,8 @@ pub struct Engine {
     others: Others,
     memory: Memory,
     store_is_up: bool,
+    /// A part of it does not answer.
+    store_is_partly_down: bool,
     skewed: bool,
     /// Runs that a drain had to end.
     killed: usize,
@@ -176,6 +178,7 @@ impl Engine {
             commands: Commands::default(),
             others: Others::default(),
             store_is_up: false,
+            store_is_partly_down: false,
             skewed: false,
             killed: 0,
         };

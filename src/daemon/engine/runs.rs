@@ -247,7 +247,7 @@ impl Engine {
     ) {
         match answer {
             Ok(answer) => {
-                self.completions.acknowledged();
+                self.completions.acknowledged(completions.len());
                 for (completion, ownership) in completions.into_iter().zip(answer) {
                     self.on_end_written(now, &completion, &ownership);
                 }

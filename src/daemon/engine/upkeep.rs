@@ -160,24 +160,37 @@ impl Engine {
     pub(super) fn on_store_health(&mut self, now: Now, health: &Health, actions: &mut Vec<Action>) {
         match health {
             Health::Starting => {}
-            Health::Up if self.store_is_up => {}
+            Health::Up if self.store_is_up && !self.store_is_partly_down => {}
             Health::Up => {
-                self.store_is_up = true;
+                self.store_is_partly_down = false;
                 self.memory.store_came_up(now.boot);
-                // It may be another server than before, or one that lost its data.
-                self.cursors.wanted = true;
-                self.ask_for_cursors(actions);
-                self.sweeps.store_is_back(now.boot);
-                self.desk.store_is_back(now.boot);
-                self.book.store_is_back(now.boot);
-                self.completions.store_is_back();
-                self.forfeits.store_is_back();
+                self.on_store_is_back(now, actions);
+            }
+            Health::Partly(_) => {
+                self.store_is_partly_down = true;
+                // What nobody claims now is of the part that is down.
+                self.memory.store_went_down(now.boot);
+                if !self.store_is_up {
+                    self.on_store_is_back(now, actions);
+                }
             }
             Health::Down(_) => {
                 self.store_is_up = false;
                 self.memory.store_went_down(now.boot);
             }
         }
+    }
+
+    fn on_store_is_back(&mut self, now: Now, actions: &mut Vec<Action>) {
+        self.store_is_up = true;
+        // It may be another server than before, or one that lost its data.
+        self.cursors.wanted = true;
+        self.ask_for_cursors(actions);
+        self.sweeps.store_is_back(now.boot);
+        self.desk.store_is_back(now.boot);
+        self.book.store_is_back(now.boot);
+        self.completions.store_is_back();
+        self.forfeits.store_is_back();
     }
 
     pub(super) fn on_wall_clock_ahead(&mut self, micros: i64) {

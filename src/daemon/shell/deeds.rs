@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
+use tokio::task::JoinSet;
+
 use super::Shell;
 use super::sources::read_clock;
 use crate::clock::{BootInstant, Reading, wall_now};
@@ -59,23 +61,37 @@ impl Shell {
                     Event::ClaimsAnswered { sent, claims, answer }
                 });
             }
-            Action::Renew(renewals) => self.answer(async move {
-                let sent = BootInstant::now();
-                let answer = store.renew(&renewals).await;
-                Event::RenewalsAnswered { sent, renewals, answer }
-            }),
+            Action::Renew(renewals) => {
+                let parts = by_part(&*store, renewals, |renewal| &renewal.slot.job);
+                self.answer_parts(parts, move |renewals| {
+                    let store = Arc::clone(&store);
+                    async move {
+                        let sent = BootInstant::now();
+                        let answer = store.renew(&renewals).await;
+                        (answer.is_ok(), Event::RenewalsAnswered { sent, renewals, answer })
+                    }
+                });
+            }
             Action::Complete(completions) => {
                 let node = self.identity.node.clone();
-                self.answer(async move {
-                    let answer = store.complete(&node, &completions).await;
-                    Event::CompletionsAnswered { completions, answer }
+                let parts = by_part(&*store, completions, |run| &run.slot.job);
+                self.answer_parts(parts, move |completions| {
+                    let (store, node) = (Arc::clone(&store), node.clone());
+                    async move {
+                        let answer = store.complete(&node, &completions).await;
+                        (answer.is_ok(), Event::CompletionsAnswered { completions, answer })
+                    }
                 });
             }
             Action::Forfeit(forfeits) => {
                 let node = self.identity.node.clone();
-                self.answer(async move {
-                    let answer = store.forfeit(&node, &forfeits).await;
-                    Event::ForfeitsAnswered { forfeits, answer }
+                let parts = by_part(&*store, forfeits, |forfeit| &forfeit.slot.job);
+                self.answer_parts(parts, move |forfeits| {
+                    let (store, node) = (Arc::clone(&store), node.clone());
+                    async move {
+                        let answer = store.forfeit(&node, &forfeits).await;
+                        (answer.is_ok(), Event::ForfeitsAnswered { forfeits, answer })
+                    }
                 });
             }
             Action::Sweep => {
@@ -103,6 +119,26 @@ impl Shell {
         tokio::spawn(async move {
             // Nobody listens any more only when the node is finished.
             let _finished = sender.send(deed.await);
+        });
+    }
+
+    /// The same for a batch in parts, one deed for each. The engine learns of all when the
+    /// last has ended, and of what went well first: it tries the rest again, and together.
+    fn answer_parts<T, F>(&self, parts: Vec<Vec<T>>, deed: impl Fn(Vec<T>) -> F)
+    where
+        F: Future<Output = (bool, Event)> + Send + 'static,
+    {
+        let mut deeds: JoinSet<_> = parts.into_iter().map(deed).collect();
+        let sender = self.sender.clone();
+        tokio::spawn(async move {
+            let mut events = Vec::new();
+            while let Some(ended) = deeds.join_next().await {
+                events.extend(ended.ok());
+            }
+            events.sort_by_key(|(went_well, _)| !went_well);
+            for (_, event) in events {
+                let _finished = sender.send(event);
+            }
         });
     }
 
@@ -218,6 +254,15 @@ impl Shell {
             Event::GapsSettled(settler.settle(&gaps).await)
         });
     }
+}
+
+/// A batch by the parts of the store, so that one that is down costs the others nothing.
+fn by_part<T>(store: &dyn Store, items: Vec<T>, job: impl Fn(&T) -> &JobName) -> Vec<Vec<T>> {
+    let mut parts: BTreeMap<u32, Vec<T>> = BTreeMap::new();
+    for item in items {
+        parts.entry(store.part(job(&item))).or_default().push(item);
+    }
+    parts.into_values().collect()
 }
 
 /// Settles open slots, but for those that another node may still want; `node` goes by

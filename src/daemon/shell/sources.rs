@@ -64,7 +64,7 @@ pub(super) async fn watch_health(
             Health::Up if told != Health::Up => {
                 events::store_up(&store, down.take().map(|since| BootInstant::now().since(since)));
             }
-            Health::Down(why) if !matches!(told, Health::Down(_)) => {
+            Health::Down(why) | Health::Partly(why) if !is_amiss(&told) => {
                 down = Some(BootInstant::now());
                 events::store_down(&store, why);
             }
@@ -78,6 +78,10 @@ pub(super) async fn watch_health(
             return;
         }
     }
+}
+
+fn is_amiss(health: &Health) -> bool {
+    matches!(health, Health::Down(_) | Health::Partly(_))
 }
 
 /// Sleeps until the boot clock reads `wake`, or a little less: at most a second.

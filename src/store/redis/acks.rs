@@ -107,6 +107,7 @@ fn worse(one: Health, other: Health) -> Health {
     match (one, other) {
         (Health::Down(why), _) | (_, Health::Down(why)) => Health::Down(why),
         (Health::Starting, _) | (_, Health::Starting) => Health::Starting,
+        (Health::Partly(why), _) | (_, Health::Partly(why)) => Health::Partly(why),
         (Health::Up, Health::Up) => Health::Up,
     }
 }

@@ -4,8 +4,9 @@
 use redis::{Cmd, Value};
 
 use crate::clock::ClusterTime;
-use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::link::Purpose;
 use crate::store::redis::reply;
+use crate::store::redis::server::Server;
 use crate::store::{Result, StoreError};
 
 /// Items for one call of a script: enough to make the call cheap, few enough to let
@@ -26,7 +27,7 @@ const PIPELINE_ITEMS: usize = 4096;
 /// pipeline gets no answer, its items and those behind it get that error; the whole
 /// fails only if the first one does.
 pub(super) async fn run<T, R>(
-    link: &Link,
+    link: &impl Server,
     items: &[T],
     call: impl Fn(&[T]) -> Cmd,
     weigh: impl Fn(&T) -> usize,

@@ -7,8 +7,8 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use redis::RedisConnectionInfo;
 use redis::aio::PubSub;
+use redis::{Cmd, RedisConnectionInfo};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -36,6 +36,10 @@ enum Hearing {
 #[derive(Debug)]
 pub(super) struct Calls {
     client: Uuid,
+    /// What the name of a client follows in that of its channel.
+    prefix: String,
+    /// Whether a server knows all who listen: in a Redis Cluster each knows its own.
+    counted: bool,
     room: WaitingRoom,
     hearing: watch::Receiver<Hearing>,
     bound: Duration,
@@ -44,17 +48,29 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    /// Begins to listen when somebody waits.
-    pub(super) fn new(options: Options, keys: &Keys) -> Self {
+    /// Begins to listen to one server when somebody waits.
+    pub(super) fn new(server: Options, keys: &Keys) -> Self {
+        Self::begin(vec![server], true, keys)
+    }
+
+    /// Begins to listen to one of these servers of a Redis Cluster when somebody waits:
+    /// what is said on a channel goes to all of them.
+    pub(super) fn of_cluster(servers: Vec<Options>, keys: &Keys) -> Self {
+        Self::begin(servers, false, keys)
+    }
+
+    fn begin(servers: Vec<Options>, counted: bool, keys: &Keys) -> Self {
+        let prefix = keys.calls();
         let client = Uuid::new_v4();
         let room = WaitingRoom::default();
         let (told, hearing) = watch::channel(Hearing::Unclear);
         let stop = CancellationToken::new();
-        let bound = options.timeout;
-        let channel = format!("{}{client}", keys.calls());
-        let work = listen(options, channel, room.clone(), told);
+        let bound = servers.iter().map(|server| server.timeout).max().unwrap_or_default();
+        let channel = format!("{prefix}{client}");
+        let work = listen(servers, channel, room.clone(), told);
         tokio::spawn(stop.clone().run_until_cancelled_owned(work));
-        Self { client, room, hearing, bound, _stop_on_drop: stop.clone().drop_guard(), stop }
+        let _stop_on_drop = stop.clone().drop_guard();
+        Self { client, prefix, counted, room, hearing, bound, _stop_on_drop, stop }
     }
 
     /// One more who waits; calls are heard from now on, unless that cannot be had in time.
@@ -77,24 +93,29 @@ impl Calls {
         format!("{} {waiter}", self.client)
     }
 
+    /// What scripts are told that call waiters: where, and whether they can count who hears.
+    pub(super) fn add_to(&self, call: &mut Cmd) {
+        call.arg(&self.prefix).arg(u8::from(self.counted));
+    }
+
     pub(super) fn close(&self) {
         self.stop.cancel();
     }
 }
 
 async fn listen(
-    options: Options,
+    servers: Vec<Options>,
     channel: String,
     room: WaitingRoom,
     told: watch::Sender<Hearing>,
 ) {
     let favourite = Favourite::default();
     let [mut pause, longest] = PAUSES;
-    loop {
+    for options in servers.iter().cycle() {
         room.occupied().await;
         let limit = options.timeout.max(Duration::from_secs(1));
         let subscribed =
-            tokio::time::timeout(limit, subscribe(&options, &favourite, &channel)).await;
+            tokio::time::timeout(limit, subscribe(options, &favourite, &channel)).await;
         if let Ok(Some(mut subscription)) = subscribed {
             [pause, _] = PAUSES;
             // Before it is told: those who were waiting for it have no place yet.

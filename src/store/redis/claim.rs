@@ -9,8 +9,8 @@ use crate::claim::{Claim, Claimant, Claimed, Fence, Grant, Refusal, Token, Verdi
 use crate::clock::ClusterTime;
 use crate::policy::Overlap;
 use crate::store::redis::keys::{Keys, cursor_field};
-use crate::store::redis::link::Link;
 use crate::store::redis::record::{Record, Told, word};
+use crate::store::redis::server::Server;
 use crate::store::redis::{batch, entry, reply, scripts};
 use crate::store::{Ownership, Renewal, Result};
 
@@ -18,7 +18,7 @@ use crate::store::{Ownership, Renewal, Result};
 const BYTES: usize = 200;
 
 pub(super) async fn claim(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     claimant: &Claimant,
     claims: &[Claim],
@@ -177,7 +177,7 @@ fn refusal(word: &str) -> Option<Refusal> {
 }
 
 pub(super) async fn renew(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     renewals: &[Renewal],
 ) -> Result<Vec<Ownership>> {

@@ -9,8 +9,9 @@ use crate::name::{JobName, NodeName};
 use crate::slot::Slot;
 use crate::store::redis::claim::millis;
 use crate::store::redis::keys::Keys;
-use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::link::Purpose;
 use crate::store::redis::record::{Record, Standing, word};
+use crate::store::redis::server::Server;
 use crate::store::redis::{reply, scripts};
 use crate::store::{Cancelled, Result};
 
@@ -20,7 +21,7 @@ const AT_ONCE: usize = 5000;
 const RELOAD_OF: &str = "reload:";
 
 pub(super) async fn trigger(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     by: &NodeName,
     slot: &Slot,
@@ -36,7 +37,11 @@ pub(super) async fn trigger(
 }
 
 /// Looks for the run among the open slots, then marks it if it is still the one.
-pub(super) async fn cancel(link: &Link, keys: &Keys, run: RunId) -> Result<Option<Cancelled>> {
+pub(super) async fn cancel(
+    link: &impl Server,
+    keys: &Keys,
+    run: RunId,
+) -> Result<Option<Cancelled>> {
     let mut range = redis::cmd("ZRANGE");
     range.arg(keys.open()).arg(0).arg(-1);
     let names = reply::texts(link.ask(Purpose::Read, range).await?)?;
@@ -58,7 +63,12 @@ pub(super) async fn cancel(link: &Link, keys: &Keys, run: RunId) -> Result<Optio
     Ok(None)
 }
 
-async fn mark(link: &Link, keys: &Keys, name: &str, of: Record) -> Result<Option<Cancelled>> {
+async fn mark(
+    link: &impl Server,
+    keys: &Keys,
+    name: &str,
+    of: Record,
+) -> Result<Option<Cancelled>> {
     let slot: Slot = name.parse().map_err(|_| reply::corrupt("the name of a slot"))?;
     let mut call = scripts::CANCEL.call(&[&keys.cancels(), &keys.slot(&slot)]);
     call.arg(name).arg(of.token.to_string()).arg(of.attempt);
@@ -66,7 +76,12 @@ async fn mark(link: &Link, keys: &Keys, name: &str, of: Record) -> Result<Option
     Ok(marked.then_some(Cancelled { slot, node: of.node }))
 }
 
-pub(super) async fn pause(link: &Link, keys: &Keys, job: &JobName, pause: bool) -> Result<bool> {
+pub(super) async fn pause(
+    link: &impl Server,
+    keys: &Keys,
+    job: &JobName,
+    pause: bool,
+) -> Result<bool> {
     let mut call = scripts::PAUSE.call(&[&keys.control(), &keys.paused()]);
     call.arg(job.as_str()).arg(u8::from(pause)).arg(matters_for()).arg(KEPT);
     reply::yes(link.ask(Purpose::Settle, call).await?)
@@ -78,7 +93,7 @@ pub(super) fn matters_for() -> u64 {
 }
 
 pub(super) async fn request_reload(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     node: Option<&NodeName>,
 ) -> Result<()> {
@@ -90,14 +105,14 @@ pub(super) async fn request_reload(
     reply::yes(link.ask(Purpose::Write, call).await?).map(drop)
 }
 
-pub(super) async fn control(link: &Link, keys: &Keys) -> Result<Control> {
-    // The version comes first: what is older than the rest is read again.
+pub(super) async fn control(link: &impl Server, keys: &Keys) -> Result<Control> {
+    // The version comes first, and alone: what is older than the rest is read again.
     let all = |key| {
         let mut cmd = redis::cmd("HGETALL");
         cmd.arg(key);
         cmd
     };
-    let commands = vec![redis::cmd("TIME"), all(keys.control()), all(keys.paused())];
+    let commands = vec![redis::cmd("TIME"), all(keys.control())];
     let mut replies = link.send(Purpose::Read, commands).await?.into_iter();
     let mut next = || replies.next().unwrap_or_else(|| Err(reply::corrupt("all answers")));
     let now = reply::time(next()?)?;
@@ -106,7 +121,8 @@ pub(super) async fn control(link: &Link, keys: &Keys) -> Result<Control> {
         add_version(&mut control, now, &field, &text)
             .ok_or_else(|| reply::corrupt("the version of a command"))?;
     }
-    for (job, text) in reply::pairs(next()?)? {
+    let paused = link.ask(Purpose::Read, all(keys.paused())).await?;
+    for (job, text) in reply::pairs(paused)? {
         let job = job.parse().map_err(|_| reply::corrupt("the name of a job"))?;
         let pauses: Pauses = text.parse().map_err(|_| reply::corrupt("the pauses of a job"))?;
         let pauses = pauses.remembered(now);

@@ -7,7 +7,7 @@ use crate::name::NodeName;
 use crate::slot::{Slot, SlotTime};
 use crate::store::redis::claim::millis;
 use crate::store::redis::keys::{Keys, cursor_field};
-use crate::store::redis::link::Link;
+use crate::store::redis::server::Server;
 use crate::store::redis::{batch, entry, reply, scripts};
 use crate::store::{CursorKey, MissedReport, Result};
 
@@ -17,7 +17,7 @@ const BYTES: usize = 200;
 const RANGE_BYTES: usize = 100;
 
 pub(super) async fn open(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     cursors: &[CursorKey],
     start: SlotTime,
@@ -36,7 +36,7 @@ pub(super) async fn open(
 }
 
 pub(super) async fn record_missed(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     by: &NodeName,
     reports: &[MissedReport],

@@ -23,7 +23,16 @@ pub(super) fn too_old(info: &str) -> Option<String> {
     })
 }
 
-pub(super) async fn inspect(link: &Link) -> Result<Vec<Warning>> {
+/// What a server is for those who look at it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The whole store.
+    Alone,
+    /// One of several that are the store together.
+    InCluster,
+}
+
+pub(super) async fn inspect(link: &Link, place: Place) -> Result<Vec<Warning>> {
     let config = |name| {
         let mut cmd = redis::cmd("CONFIG");
         cmd.arg("GET").arg(name);
@@ -53,7 +62,11 @@ pub(super) async fn inspect(link: &Link) -> Result<Vec<Warning>> {
     }
     let settings =
         settings.ok().map(|pairs| pairs.into_iter().flatten().collect::<HashMap<_, _>>());
-    Ok(warnings(&info, settings.as_ref(), link.options().min_acks))
+    let mut warnings = warnings(&info, settings.as_ref());
+    if place == Place::Alone {
+        warnings.extend(misplaced(&info, link.options().min_acks));
+    }
+    Ok(warnings)
 }
 
 fn fields(info: &str) -> HashMap<&str, &str> {
@@ -62,7 +75,7 @@ fn fields(info: &str) -> HashMap<&str, &str> {
 
 /// Pure: from what the server says of itself to what is wrong with it. `settings`
 /// is absent where CONFIG is forbidden.
-fn warnings(info: &str, settings: Option<&HashMap<String, String>>, min_acks: u32) -> Vec<Warning> {
+fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warning> {
     let fields = fields(info);
     let field = |name: &str| fields.get(name).copied().unwrap_or_default();
     let mut warnings = Vec::new();
@@ -118,23 +131,27 @@ fn warnings(info: &str, settings: Option<&HashMap<String, String>>, min_acks: u3
                 .to_owned(),
         );
     }
+    warnings
+}
 
+/// Pure, too: what is wrong with a server that is to be the whole store.
+fn misplaced(info: &str, min_acks: u32) -> Vec<Warning> {
+    let fields = fields(info);
+    let field = |name: &str| fields.get(name).copied().unwrap_or_default();
+    let mut warnings = Vec::new();
+    let mut warn = |text: &str| warnings.push(Warning(text.to_owned()));
     if field("role") == "slave" {
         warn(
             "this Redis is a replica, where writes are refused or lost; point `store` at the \
-             primary, or use redis+sentinel://"
-                .to_owned(),
+             primary, or use redis+sentinel://",
         );
     } else if let Ok(replicas) = field("connected_slaves").parse()
         && let Some(text) = about_acks(min_acks, replicas)
     {
-        warn(text);
+        warn(&text);
     }
     if field("cluster_enabled") == "1" {
-        warn(
-            "this is a server of a Redis Cluster, reached as a single one; use redis+cluster://"
-                .to_owned(),
-        );
+        warn("this is a server of a Redis Cluster, reached as a single one; use redis+cluster://");
     }
     warnings
 }
@@ -172,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_good_server_gets_no_warning() {
-        assert_eq!(warnings(GOOD, Some(&settings("", "always")), 0), []);
+        assert_eq!(warnings(GOOD, Some(&settings("", "always"))), []);
     }
 
     #[test]
@@ -186,7 +203,7 @@ mod tests {
             (1, 0, Some("nothing runs until there are 1")),
         ] {
             let info = format!("{GOOD}connected_slaves:{replicas}\r\n");
-            let found = warnings(&info, Some(&settings("", "always")), min_acks);
+            let found = misplaced(&info, min_acks);
             assert_eq!(found.len(), usize::from(expected.is_some()), "{found:?}");
             assert!(expected.is_none_or(|text| found[0].0.contains(text)), "{found:?}");
         }
@@ -203,7 +220,9 @@ mod tests {
             (("master", "slave"), "", "always", "is a replica"),
             (("cluster_enabled:0", "cluster_enabled:1"), "", "always", "redis+cluster://"),
         ] {
-            let found = warnings(&GOOD.replace(bad.0, bad.1), Some(&settings(save, fsync)), 0);
+            let info = GOOD.replace(bad.0, bad.1);
+            let mut found = warnings(&info, Some(&settings(save, fsync)));
+            found.extend(misplaced(&info, 0));
             assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
             assert!(found[0].0.contains(expected), "{found:?}");
         }
@@ -211,7 +230,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_checked_is_said() {
-        let found = warnings(GOOD, None, 0);
+        let found = warnings(GOOD, None);
         assert!(found.len() == 1 && found[0].0.contains("could not be checked"), "{found:?}");
     }
 

@@ -155,6 +155,11 @@ impl Keys {
     pub(super) fn calls(&self) -> String {
         self.key("calls:")
     }
+
+    /// A key that is declared and never written (`cluster/bucket.rs`).
+    pub(super) fn nowhere(&self, id: uuid::Uuid) -> String {
+        self.key(&format!("nowhere:{id}"))
+    }
 }
 
 /// The key of the mark in the bucket of another key.

@@ -10,8 +10,9 @@ use crate::slot::{Slot, SlotTime};
 use crate::store::redis::claim::millis;
 use crate::store::redis::control::matters_for;
 use crate::store::redis::keys::{Keys, TAIL_LISTS};
-use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::link::Purpose;
 use crate::store::redis::record::Record;
+use crate::store::redis::server::Server;
 use crate::store::redis::{entry, reply, scripts};
 use crate::store::{Result, SlotStory};
 
@@ -54,7 +55,7 @@ fn backwards(keys: &Keys, job: &JobName, before: Option<&str>, since: &str, coun
     cmd
 }
 
-pub(super) async fn history(link: &Link, keys: &Keys, query: &Query) -> Result<Vec<Entry>> {
+pub(super) async fn history(link: &impl Server, keys: &Keys, query: &Query) -> Result<Vec<Entry>> {
     if query.limit == 0 {
         return Ok(Vec::new());
     }
@@ -76,7 +77,7 @@ pub(super) async fn history(link: &Link, keys: &Keys, query: &Query) -> Result<V
     Ok(newest)
 }
 
-async fn jobs_by_last_entry(link: &Link, keys: &Keys) -> Result<Vec<(JobName, i64)>> {
+async fn jobs_by_last_entry(link: &impl Server, keys: &Keys) -> Result<Vec<(JobName, i64)>> {
     let mut cmd = redis::cmd("ZREVRANGE");
     cmd.arg(keys.ledgers()).arg(0).arg(-1).arg("WITHSCORES");
     let pairs = reply::pairs(link.ask(Purpose::Read, cmd).await?)?;
@@ -90,7 +91,7 @@ async fn jobs_by_last_entry(link: &Link, keys: &Keys) -> Result<Vec<(JobName, i6
 
 /// The newest entries of some jobs that fit the query, enough of each.
 async fn newest_of(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     jobs: &[(JobName, i64)],
     query: &Query,
@@ -127,7 +128,12 @@ fn node_of(entry: &Entry) -> &NodeName {
 }
 
 /// Hands every entry of a job's ledger to `see`, oldest first.
-async fn each(link: &Link, keys: &Keys, job: &JobName, mut see: impl FnMut(Entry)) -> Result<()> {
+async fn each(
+    link: &impl Server,
+    keys: &Keys,
+    job: &JobName,
+    mut see: impl FnMut(Entry),
+) -> Result<()> {
     let mut from = "-".to_owned();
     loop {
         let mut cmd = redis::cmd("XRANGE");
@@ -142,7 +148,7 @@ async fn each(link: &Link, keys: &Keys, job: &JobName, mut see: impl FnMut(Entry
 }
 
 pub(super) async fn recorded(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     job: &JobName,
     slots: &[SlotTime],
@@ -173,7 +179,7 @@ pub(super) async fn recorded(
     Ok(recorded.into_iter().zip(slots).map(|(known, at)| known || ran.contains(at)).collect())
 }
 
-pub(super) async fn story(link: &Link, keys: &Keys, slot: &Slot) -> Result<SlotStory> {
+pub(super) async fn story(link: &impl Server, keys: &Keys, slot: &Slot) -> Result<SlotStory> {
     let mut get = redis::cmd("GET");
     get.arg(keys.slot(slot));
     let mut commands = vec![redis::cmd("TIME"), get];
@@ -217,7 +223,7 @@ pub(super) async fn story(link: &Link, keys: &Keys, slot: &Slot) -> Result<SlotS
     Ok(SlotStory { record, entries, tail })
 }
 
-pub(super) async fn prune(link: &Link, keys: &Keys, retention: Retention) -> Result<()> {
+pub(super) async fn prune(link: &impl Server, keys: &Keys, retention: Retention) -> Result<()> {
     let more = [keys.cursors(), keys.control(), keys.paused()];
     let mut call = scripts::PRUNE.call_on_records(keys, &more);
     let keep = millis(retention.keep);

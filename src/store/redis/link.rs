@@ -21,6 +21,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Pipeline, Value};
@@ -138,13 +139,22 @@ impl Link {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
+        let answer = self.transmit(purpose, commands, self.shared.options.timeout).await;
+        self.judge(purpose, answer)
+    }
+
+    /// The same, with the replies as they came, errors included, and no longer than
+    /// `timeout`. Whoever has read them hands them to [`judge`](Self::judge).
+    pub(super) async fn transmit(
+        &self,
+        purpose: Purpose,
+        commands: Vec<Cmd>,
+        timeout: Duration,
+    ) -> Result<Vec<Value>> {
         let shared = &**self.shared(purpose);
-        let timeout = shared.options.timeout;
         let sent_on = AtomicU64::new(NOT_SENT);
-        let answer = tokio::time::timeout(timeout, shared.exchange(commands, &sent_on)).await;
-        let result = match answer {
-            Ok(Ok(replies)) => Ok(replies),
-            Ok(Err(error)) => Err(error),
+        match tokio::time::timeout(timeout, shared.exchange(commands, &sent_on)).await {
+            Ok(answer) => answer,
             Err(_) => match sent_on.load(Ordering::Relaxed) {
                 NOT_SENT => Err(StoreError::Unavailable(format!(
                     "{}: no connection within {timeout:?}",
@@ -156,8 +166,21 @@ impl Link {
                     Err(StoreError::Unknown(why))
                 }
             },
+        }
+    }
+
+    /// What an answer means, and what it says about the server's health.
+    pub(super) fn judge(
+        &self,
+        purpose: Purpose,
+        answer: Result<Vec<Value>>,
+    ) -> Result<Vec<Result<Value>>> {
+        let read = |reply| match reply {
+            Value::ServerError(error) => Err(self.named(trouble::of_server(&error))),
+            reply => Ok(reply),
         };
-        shared.note(purpose, &result);
+        let result = answer.map(|replies| replies.into_iter().map(read).collect());
+        self.shared(purpose).note(purpose, &result);
         result
     }
 
@@ -171,13 +194,6 @@ impl Link {
     /// Says which server an error is about.
     pub(super) fn named(&self, error: StoreError) -> StoreError {
         self.shared.named(error)
-    }
-
-    /// Sends one command.
-    pub(super) async fn ask(&self, purpose: Purpose, command: Cmd) -> Result<Value> {
-        let replies = self.send(purpose, vec![command]).await?;
-        let reply = replies.into_iter().next();
-        reply.unwrap_or_else(|| Err(StoreError::Corrupt("a reply is missing".to_owned())))
     }
 }
 
@@ -204,11 +220,7 @@ impl Shared {
         shared
     }
 
-    async fn exchange(
-        &self,
-        commands: Vec<Cmd>,
-        sent_on: &AtomicU64,
-    ) -> Result<Vec<Result<Value>>> {
+    async fn exchange(&self, commands: Vec<Cmd>, sent_on: &AtomicU64) -> Result<Vec<Value>> {
         let (mut connection, number) = self.connection().await?;
         let mut pipeline = Pipeline::with_capacity(commands.len() + acks::COMMANDS);
         for command in commands {
@@ -244,13 +256,7 @@ impl Shared {
             self.refused(why.clone());
             return Err(StoreError::Unknown(why));
         }
-        Ok(replies
-            .into_iter()
-            .map(|reply| match reply {
-                Value::ServerError(error) => Err(self.named(trouble::of_server(&error))),
-                reply => Ok(reply),
-            })
-            .collect())
+        Ok(replies)
     }
 
     /// Sends the commands and gets their replies; where replicas are to acknowledge them,

@@ -1,4 +1,4 @@
-//! Locks that stand alone, on one server.
+//! Locks that stand alone: those of one bucket, and of a server, which has but one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,9 +15,73 @@ use crate::store::redis::calls::Calls;
 use crate::store::redis::claim::millis;
 use crate::store::redis::combine::Combiner;
 use crate::store::redis::keys::Keys;
-use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::link::Purpose;
+use crate::store::redis::server::Server;
 use crate::store::redis::{RedisStore, batch, reply, scripts};
 use crate::store::{Health, Result, Store};
+
+/// The locks of one bucket.
+#[derive(Debug)]
+pub(super) struct Desk<S> {
+    server: Arc<S>,
+    keys: Keys,
+    calls: Arc<Calls>,
+    takes: Combiner<Take, Taken>,
+    releases: Combiner<Release, Vec<Standing>>,
+}
+
+impl<S: Server + Send + Sync + 'static> Desk<S> {
+    pub(super) fn new(server: Arc<S>, keys: &Keys, calls: Arc<Calls>) -> Self {
+        let takes = takes(server.clone(), keys.clone(), calls.clone());
+        let releases = releases(server.clone(), keys.clone(), calls.clone());
+        Self { server, keys: keys.clone(), calls, takes, releases }
+    }
+
+    pub(super) async fn take(&self, take: &Take) -> Result<Taken> {
+        self.takes.ask(take.clone()).await
+    }
+
+    pub(super) async fn extend(
+        &self,
+        names: &[LockName],
+        token: Token,
+        ttl: Duration,
+    ) -> Result<Vec<Standing>> {
+        let mut call = scripts::EXTEND_LOCKS.call_with(names.len());
+        for name in names {
+            call.arg(self.keys.held(name));
+        }
+        call.arg(token.to_string()).arg(millis(ttl)).arg(names.len());
+        standings(names.len(), self.ask(Purpose::Settle, call).await?)
+    }
+
+    pub(super) async fn release(&self, release: &Release) -> Result<Vec<Standing>> {
+        self.releases.ask(release.clone()).await
+    }
+
+    pub(super) async fn holder(&self, name: &LockName) -> Result<Option<Holder>> {
+        let call = scripts::LOCK_HOLDER.call(&[&self.keys.held(name)]);
+        let answer = standings(1, self.ask(Purpose::Read, call).await?)?;
+        Ok(answer.into_iter().find_map(|standing| match standing {
+            Standing::HeldBy(holder) => Some(holder),
+            Standing::Ours | Standing::Free => None,
+        }))
+    }
+
+    pub(super) async fn leave(&self, name: &LockName, waiter: u64) -> Result<()> {
+        let keys = &self.keys;
+        let mut call = scripts::LEAVE_QUEUE.call(&[&keys.held(name), &keys.queue(name)]);
+        call.arg(self.calls.address(waiter));
+        self.calls.add_to(&mut call);
+        self.ask(Purpose::Write, call).await.map(|_| ())
+    }
+
+    /// Sends one call; what it replies behind the time.
+    async fn ask(&self, purpose: Purpose, call: Cmd) -> Result<Vec<Value>> {
+        let answer = reply::list(self.server.ask(purpose, call).await?)?;
+        Ok(reply::timed(answer)?.1.collect())
+    }
+}
 
 #[async_trait]
 impl LockStore for RedisStore {
@@ -30,7 +94,7 @@ impl LockStore for RedisStore {
     }
 
     async fn take(&self, take: &Take) -> Result<Taken> {
-        self.takes.ask(take.clone()).await
+        self.locks.take(take).await
     }
 
     async fn extend(
@@ -39,25 +103,15 @@ impl LockStore for RedisStore {
         token: Token,
         ttl: Duration,
     ) -> Result<Vec<Standing>> {
-        let mut call = scripts::EXTEND_LOCKS.call_with(names.len());
-        for name in names {
-            call.arg(self.keys.held(name));
-        }
-        call.arg(token.to_string()).arg(millis(ttl));
-        standings(names.len(), ask(&self.link, Purpose::Settle, call).await?)
+        self.locks.extend(names, token, ttl).await
     }
 
     async fn release(&self, release: &Release) -> Result<Vec<Standing>> {
-        self.releases.ask(release.clone()).await
+        self.locks.release(release).await
     }
 
     async fn holder(&self, name: &LockName) -> Result<Option<Holder>> {
-        let call = scripts::LOCK_HOLDER.call(&[&self.keys.held(name)]);
-        let answer = standings(1, ask(&self.link, Purpose::Read, call).await?)?;
-        Ok(answer.into_iter().find_map(|standing| match standing {
-            Standing::HeldBy(holder) => Some(holder),
-            Standing::Ours | Standing::Free => None,
-        }))
+        self.locks.holder(name).await
     }
 
     async fn enter(&self) -> Waiter {
@@ -65,9 +119,7 @@ impl LockStore for RedisStore {
     }
 
     async fn leave(&self, name: &LockName, waiter: u64) -> Result<()> {
-        let mut call = scripts::LEAVE_QUEUE.call(&[&self.keys.held(name), &self.keys.queue(name)]);
-        call.arg(self.calls.address(waiter)).arg(self.keys.calls());
-        ask(&self.link, Purpose::Write, call).await.map(|_| ())
+        self.locks.leave(name, waiter).await
     }
 
     async fn close(&self) {
@@ -75,30 +127,32 @@ impl LockStore for RedisStore {
     }
 }
 
-/// What asks for locks, many requests together.
-pub(super) type Takes = Combiner<Take, Taken>;
-/// What gives them back.
-pub(super) type Releases = Combiner<Release, Vec<Standing>>;
-
-pub(super) fn takes(link: Arc<Link>, keys: &Keys, calls: Arc<Calls>) -> Takes {
-    let keys = keys.clone();
+fn takes<S: Server + Send + Sync + 'static>(
+    server: Arc<S>,
+    keys: Keys,
+    calls: Arc<Calls>,
+) -> Combiner<Take, Taken> {
     Combiner::new(move |takes: Vec<Take>| {
-        let (link, keys, calls) = (link.clone(), keys.clone(), calls.clone());
+        let (server, keys, calls) = (server.clone(), keys.clone(), calls.clone());
         Box::pin(async move {
             let call = |some: &[Take]| call_to_take(&keys, &calls, some);
-            batch::run(&link, &takes, call, |take| weight(&take.names) + take.metadata.len(), taken)
-                .await
+            let weigh = |take: &Take| weight(&take.names) + take.metadata.len();
+            batch::run(&*server, &takes, call, weigh, taken).await
         })
     })
 }
 
-pub(super) fn releases(link: Arc<Link>, keys: &Keys) -> Releases {
-    let keys = keys.clone();
+fn releases<S: Server + Send + Sync + 'static>(
+    server: Arc<S>,
+    keys: Keys,
+    calls: Arc<Calls>,
+) -> Combiner<Release, Vec<Standing>> {
     Combiner::new(move |releases: Vec<Release>| {
-        let (link, keys) = (link.clone(), keys.clone());
+        let (server, keys, calls) = (server.clone(), keys.clone(), calls.clone());
         Box::pin(async move {
-            let call = |some: &[Release]| call_to_release(&keys, some);
-            batch::run(&link, &releases, call, |release| weight(&release.names), released).await
+            let call = |some: &[Release]| call_to_release(&keys, &calls, some);
+            let weigh = |release: &Release| weight(&release.names);
+            batch::run(&*server, &releases, call, weigh, released).await
         })
     })
 }
@@ -132,13 +186,13 @@ fn call_to_take(keys: &Keys, calls: &Calls, takes: &[Take]) -> Cmd {
     call
 }
 
-fn call_to_release(keys: &Keys, releases: &[Release]) -> Cmd {
+fn call_to_release(keys: &Keys, calls: &Calls, releases: &[Release]) -> Cmd {
     let count = releases.iter().map(|release| 1 + 2 * release.names.len()).sum();
     let mut call = scripts::RELEASE_LOCKS.call_with(count);
     for release in releases {
         add_keys(&mut call, keys, release.token, &release.names);
     }
-    call.arg(keys.calls());
+    calls.add_to(&mut call);
     for release in releases {
         call.arg(release.names.len())
             .arg(release.token.to_string())
@@ -187,12 +241,6 @@ fn released(release: &Release, _now: ClusterTime, value: Value) -> Result<Vec<St
 /// longer, because it may be busy.
 fn stay(place: &Place) -> Duration {
     place.asks_within.saturating_add(Duration::from_secs(5))
-}
-
-/// Sends one call; what it replies behind the time.
-async fn ask(link: &Link, purpose: Purpose, call: Cmd) -> Result<Vec<Value>> {
-    let (_, answer) = reply::timed(reply::list(link.ask(purpose, call).await?)?)?;
-    Ok(answer.collect())
 }
 
 fn standings(count: usize, answer: Vec<Value>) -> Result<Vec<Standing>> {

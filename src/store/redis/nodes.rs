@@ -7,13 +7,14 @@ use crate::name::NodeName;
 use crate::node::{BootId, Heartbeat, HeartbeatReply};
 use crate::store::redis::claim::millis;
 use crate::store::redis::keys::Keys;
-use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::link::Purpose;
 use crate::store::redis::record::word;
+use crate::store::redis::server::Server;
 use crate::store::redis::{reply, scripts};
 use crate::store::{Result, StoreError};
 
 pub(super) async fn heartbeat(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     heartbeat: &Heartbeat,
 ) -> Result<HeartbeatReply> {
@@ -47,7 +48,7 @@ pub(super) async fn heartbeat(
     Ok(HeartbeatReply { now: ClusterTime::from_unix_micros(now), replaced, differing })
 }
 
-pub(super) async fn nodes(link: &Link, keys: &Keys) -> Result<Vec<Heartbeat>> {
+pub(super) async fn nodes(link: &impl Server, keys: &Keys) -> Result<Vec<Heartbeat>> {
     let call = scripts::NODES.call(&[&keys.nodes()]);
     let lines = reply::pairs(link.ask(Purpose::Write, call).await?)?;
     let mut nodes = Vec::with_capacity(lines.len());
@@ -61,7 +62,12 @@ pub(super) async fn nodes(link: &Link, keys: &Keys) -> Result<Vec<Heartbeat>> {
     Ok(nodes)
 }
 
-pub(super) async fn leave(link: &Link, keys: &Keys, node: &NodeName, boot: BootId) -> Result<()> {
+pub(super) async fn leave(
+    link: &impl Server,
+    keys: &Keys,
+    node: &NodeName,
+    boot: BootId,
+) -> Result<()> {
     let mut call = scripts::LEAVE.call(&[&keys.nodes()]);
     call.arg(node.as_str()).arg(boot.to_string());
     link.ask(Purpose::Write, call).await.map(drop)

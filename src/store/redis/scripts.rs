@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use redis::Cmd;
+use redis::{Arg, Cmd};
 
 use crate::store::redis::keys::Keys;
 
@@ -95,15 +95,42 @@ impl Script {
         }
     }
 
+    /// The same call with one key more, behind the others; other commands stay as they are.
+    pub(super) fn with_key(call: Cmd, key: &str) -> Cmd {
+        let args: Vec<_> = call.args_iter().collect();
+        let [Arg::Simple(b"EVALSHA"), Arg::Simple(hash), Arg::Simple(count), rest @ ..] = &args[..]
+        else {
+            return call;
+        };
+        let keys = std::str::from_utf8(count).ok().and_then(|count| count.parse::<usize>().ok());
+        let Some((keys, others)) = keys.and_then(|keys| rest.split_at_checked(keys)) else {
+            return call;
+        };
+        let mut cmd = redis::cmd("EVALSHA");
+        cmd.arg(*hash).arg(keys.len() + 1);
+        let more = [Arg::Simple(key.as_bytes())];
+        for arg in keys.iter().chain(&more).chain(others) {
+            if let Arg::Simple(bytes) = arg {
+                cmd.arg(*bytes);
+            }
+        }
+        cmd
+    }
+
+    /// Whether the command calls a script.
+    pub(super) fn is_called_by(command: &Cmd) -> bool {
+        matches!(command.args_iter().next(), Some(Arg::Simple(b"EVALSHA")))
+    }
+
     /// The same call, with the script's text in it, so that it cannot be unknown.
     pub(super) fn in_full(call: &Cmd) -> Option<Cmd> {
         let mut args = call.args_iter().skip(1);
-        let redis::Arg::Simple(hash) = args.next()? else { return None };
+        let Arg::Simple(hash) = args.next()? else { return None };
         let script = Self::ALL.iter().find(|script| script.hash.as_bytes() == hash)?;
         let mut cmd = redis::cmd("EVAL");
         cmd.arg(script.code);
         for arg in args {
-            if let redis::Arg::Simple(bytes) = arg {
+            if let Arg::Simple(bytes) = arg {
                 cmd.arg(bytes);
             }
         }
@@ -115,19 +142,32 @@ impl Script {
 mod tests {
     use super::*;
 
+    fn words(call: &Cmd) -> Vec<String> {
+        let word = |arg| match arg {
+            Arg::Simple(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            _ => panic!("no cursor"),
+        };
+        call.args_iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_key_more_stands_behind_the_keys() {
+        let hash = NODES.hash.as_str();
+        let bare = Script::with_key(NODES.call(&["nodes"]), "more");
+        assert_eq!(words(&bare), ["EVALSHA", hash, "2", "nodes", "more"]);
+        let mut call = NODES.call(&["nodes", "b"]);
+        call.arg("a").arg(7);
+        let with = Script::with_key(call, "more");
+        assert_eq!(words(&with), ["EVALSHA", hash, "3", "nodes", "b", "more", "a", "7"]);
+        assert_eq!(words(&Script::with_key(redis::cmd("TIME"), "more")), ["TIME"]);
+    }
+
     #[test]
     fn a_call_in_full_has_the_text_in_place_of_the_hash() {
         let mut call = CLAIM.call(&["open", "cursors"]);
         call.arg("a").arg(7);
         assert_eq!(Script::first_key(&call), Some(&b"open"[..]));
         let full = Script::in_full(&call).unwrap();
-        let args: Vec<_> = full
-            .args_iter()
-            .map(|arg| match arg {
-                redis::Arg::Simple(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-                _ => panic!("no cursor"),
-            })
-            .collect();
-        assert_eq!(args, ["EVAL", CLAIM.code, "2", "open", "cursors", "a", "7"]);
+        assert_eq!(words(&full), ["EVAL", CLAIM.code, "2", "open", "cursors", "a", "7"]);
     }
 }

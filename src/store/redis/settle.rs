@@ -7,7 +7,7 @@ use crate::ledger::{MissedRange, TAILS_KEPT};
 use crate::name::NodeName;
 use crate::store::redis::claim::millis;
 use crate::store::redis::keys::{Keys, tail_list};
-use crate::store::redis::link::Link;
+use crate::store::redis::server::Server;
 use crate::store::redis::{batch, entry, reply, scripts};
 use crate::store::{Abandonment, Completion, Forfeit, Ownership, Result, Then};
 
@@ -15,7 +15,7 @@ use crate::store::{Abandonment, Completion, Forfeit, Ownership, Result, Then};
 const BYTES: usize = 400;
 
 pub(super) async fn complete(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     node: &NodeName,
     completions: &[Completion],
@@ -60,7 +60,7 @@ fn add_completion(call: &mut Cmd, node: &NodeName, run: &Completion) {
 }
 
 pub(super) async fn abandon(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     by: &NodeName,
     abandonments: &[Abandonment],
@@ -84,7 +84,7 @@ pub(super) async fn abandon(
 }
 
 pub(super) async fn forfeit(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     by: &NodeName,
     forfeits: &[Forfeit],

@@ -5,39 +5,71 @@ use redis::Value;
 use crate::clock::ClusterTime;
 use crate::slot::Slot;
 use crate::store::redis::keys::Keys;
-use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::link::Purpose;
 use crate::store::redis::record::{Record, Standing};
+use crate::store::redis::server::Server;
 use crate::store::redis::{reply, scripts};
 use crate::store::{Cancel, Open, OpenState, Result, Sweep};
 
 /// So many open slots are asked for at once.
 const AT_ONCE: usize = 10_000;
 
-pub(super) async fn sweep(link: &Link, keys: &Keys, limit: usize) -> Result<Sweep> {
+pub(super) async fn sweep(server: &impl Server, keys: &Keys, limit: usize) -> Result<Sweep> {
+    let Found { open, next, cancels, control } = look(server, keys, limit).await?;
+    let open = open.into_iter().map(|(_, open)| open).collect();
+    Ok(Sweep { open, next, cancels, control })
+}
+
+/// What one bucket's index has.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Each with when it began to want somebody, by the index, longest ago first.
+    pub(super) open: Vec<(ClusterTime, Open)>,
+    pub(super) next: Option<ClusterTime>,
+    pub(super) cancels: Vec<Cancel>,
+    pub(super) control: u64,
+}
+
+pub(super) async fn look(server: &impl Server, keys: &Keys, limit: usize) -> Result<Found> {
     let mut call = scripts::SWEEP.call(&[&keys.open(), &keys.cancels(), &keys.control()]);
     call.arg(keys.slots()).arg(limit.min(AT_ONCE));
-    let reply = link.ask(Purpose::Write, call).await?;
+    let reply = server.ask(Purpose::Write, call).await?;
     let [_now, control, next, open, cancels] = reply::list(reply)?
         .try_into()
         .map_err(|_: Vec<Value>| reply::corrupt("what a sweep finds"))?;
     let control = reply::text(control)?.parse().map_err(|_| reply::corrupt("a version"))?;
-    Ok(Sweep {
-        open: each(open, open_of)?,
+    Ok(Found {
+        open: opens(open)?,
         next: next_of(&reply::text(next)?)?,
-        cancels: each(cancels, cancel_of)?,
+        cancels: marked(cancels)?,
         control,
     })
 }
 
+/// Reads names, records and scores, three by three.
+fn opens(value: Value) -> Result<Vec<(ClusterTime, Open)>> {
+    let texts = reply::texts(value)?;
+    let parts = texts.chunks(3).map(|part| match part {
+        [name, record, score] => {
+            let open = open_of(slot_of(name)?, Record::read(record)?);
+            next_of(score)?.zip(open).ok_or_else(|| reply::corrupt("an open slot"))
+        }
+        _ => Err(reply::corrupt("a list of open slots")),
+    });
+    parts.collect()
+}
+
 /// Reads names and records, two by two.
-fn each<T>(value: Value, read: impl Fn(Slot, Record) -> Option<T>) -> Result<Vec<T>> {
-    let mut found = Vec::new();
-    for (name, record) in reply::pairs(value)? {
-        let slot = name.parse().map_err(|_| reply::corrupt("the name of a slot"))?;
-        let item = read(slot, Record::read(&record)?);
-        found.push(item.ok_or_else(|| reply::corrupt("an open slot"))?);
-    }
-    Ok(found)
+fn marked(value: Value) -> Result<Vec<Cancel>> {
+    let read = |(name, record): (String, String)| {
+        let cancel = cancel_of(slot_of(&name)?, Record::read(&record)?);
+        cancel.ok_or_else(|| reply::corrupt("a run to be cancelled"))
+    };
+    reply::pairs(value)?.into_iter().map(read).collect()
+}
+
+fn slot_of(name: &str) -> Result<Slot> {
+    name.parse().map_err(|_| reply::corrupt("the name of a slot"))
 }
 
 fn open_of(slot: Slot, record: Record) -> Option<Open> {

@@ -7,11 +7,12 @@ use crate::name::JobName;
 use crate::store::Result;
 use crate::store::redis::claim::millis;
 use crate::store::redis::keys::Keys;
-use crate::store::redis::link::{Link, Purpose};
+use crate::store::redis::link::Purpose;
 use crate::store::redis::reply;
+use crate::store::redis::server::Server;
 
 pub(super) async fn publish(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     digest: &str,
     jobs: &[(JobName, u64)],
@@ -23,7 +24,7 @@ pub(super) async fn publish(
 }
 
 pub(super) async fn table(
-    link: &Link,
+    link: &impl Server,
     keys: &Keys,
     digest: &str,
 ) -> Result<Option<Vec<(JobName, u64)>>> {

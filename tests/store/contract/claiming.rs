@@ -85,9 +85,10 @@ pub(crate) async fn verdicts_come_in_the_order_of_the_claims(f: &impl Fixture) {
     assert_eq!(verdicts.len(), batch.len());
     let mut fences = HashSet::new();
     for won in [0, 2, 5] {
-        fences.insert(granted(verdicts[won].clone()).fence);
+        let part = store.part(&batch[won].slot.job);
+        fences.insert((part, granted(verdicts[won].clone()).fence));
     }
-    assert_eq!(fences.len(), 3, "every win has a fence of its own");
+    assert_eq!(fences.len(), 3, "every win in a part of the store has a fence of its own");
     assert_eq!(holder(verdicts[1].clone()).node.as_str(), "web-2");
     assert_eq!(done(verdicts[3].clone()).outcome, Outcome::Succeeded);
     assert_eq!(verdicts[4], Verdict::Refused(Refusal::Early));
@@ -112,8 +113,10 @@ pub(crate) async fn a_batch_of_five_thousand_is_won_held_renewed_and_completed(f
     let claims: Vec<_> =
         (0..5000).map(|i| claim_of(&Slot::scheduled(job(&format!("job-{i}")), at), LONG)).collect();
     let grants: Vec<_> = verdicts(&*store, &me, &claims).await.into_iter().map(granted).collect();
-    let fences: HashSet<_> = grants.iter().map(|grant| grant.fence).collect();
-    assert_eq!(fences.len(), claims.len(), "every win has a fence of its own");
+    let won = claims.iter().zip(&grants);
+    let fences: HashSet<_> =
+        won.map(|(claim, grant)| (store.part(&claim.slot.job), grant.fence)).collect();
+    assert_eq!(fences.len(), claims.len(), "every win in a part has a fence of its own");
 
     let rivals: Vec<_> = claims.iter().map(|claim| claim_of(&claim.slot, LONG)).collect();
     for (verdict, claim) in verdicts(&*store, &other, &rivals).await.into_iter().zip(&claims) {

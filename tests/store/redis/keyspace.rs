@@ -16,7 +16,7 @@ use crate::contract::*;
 use crate::harness::redis_server::RedisServer;
 
 /// Everything that a store can write.
-pub(super) async fn workout(store: &RedisStore) {
+pub(crate) async fn workout(store: &dyn Store) {
     let me = claimant("web-1");
     let start = slot_in(store, "cursor", -7200).await.at;
     store.open_cursors(&[cursor_of("backup"), cursor_of("gone")], start, KEEP).await.unwrap();
@@ -67,7 +67,7 @@ pub(super) async fn workout(store: &RedisStore) {
 }
 
 /// Slots in turn, and what people ask for.
-async fn wishes(store: &RedisStore) {
+async fn wishes(store: &dyn Store) {
     let me = claimant("web-1");
     let in_turn = |slot: &Slot| {
         let mut claim = claim_of(slot, LONG);

@@ -12,7 +12,7 @@ use crate::harness::redis_server::RedisServer;
 
 mod access;
 mod impostors;
-mod keyspace;
+pub(crate) mod keyspace;
 mod mirror;
 mod outages;
 mod speed;

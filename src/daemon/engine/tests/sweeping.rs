@@ -217,3 +217,23 @@ fn a_run_is_cancelled_also_while_its_node_drains() {
     assert!(actions.iter().any(|action| matches!(action, Action::Stop(_, Stop::Cancel))));
     assert!(claims(actions).is_empty(), "it takes nothing more");
 }
+
+#[test]
+fn while_a_part_of_the_store_is_down_the_rest_is_looked_after() {
+    let mut world = World::open(every_second());
+    let sweeps = |actions: Vec<Action>| actions.iter().any(|a| matches!(a, Action::Sweep));
+    world.tell(swept(Vec::new()));
+    let partly = || Event::StoreHealth(Health::Partly("bucket 3: refused".to_owned()));
+    world.tell(partly());
+    world.boot = world.boot + seconds(2);
+    assert!(sweeps(world.tell(Event::Beat)));
+    world.tell(swept(Vec::new()));
+    world.tell(Event::StoreHealth(Health::Down("refused".to_owned())));
+    world.boot = world.boot + seconds(2);
+    assert!(!sweeps(world.tell(Event::Beat)));
+    // A part of it comes back, then the rest: each time there may be something to do.
+    for back in [partly(), Event::StoreHealth(Health::Up)] {
+        assert!(world.tell(back).iter().any(|action| matches!(action, Action::OpenCursors(..))));
+        world.open_cursors_at(START);
+    }
+}

@@ -1,7 +1,8 @@
 -- Looks at the open slots. Replies with the time (us), the version of the control
--- state, when the next slot wants somebody (ms) or an empty text, and two lists of
--- name, record, name, record, ...: slots that want somebody, longest ago first, and
--- runs that are to be cancelled. Names that have no place in an index go from there.
+-- state, when the next slot wants somebody (ms) or an empty text, and two lists: name,
+-- record, since when (ms), name, ... of slots that want somebody, longest ago first, and
+-- name, record, name, ... of runs that are to be cancelled. Names that have no place in
+-- an index go from there.
 --
 -- KEYS  open, cancels, control
 -- ARGV  prefix of records, how many at most
@@ -11,12 +12,18 @@ local slots, limit = ARGV[1], tonumber(ARGV[2])
 local found, skipped = {}, 0
 while skipped < limit do
   local want = limit - skipped
-  local names = call('ZRANGEBYSCORE', open, '-inf', digits(now_ms), 'LIMIT', skipped, want)
+  local scored =
+    call('ZRANGEBYSCORE', open, '-inf', digits(now_ms), 'WITHSCORES', 'LIMIT', skipped, want)
+  local names = {}
+  for i = 1, #scored, 2 do
+    names[#names + 1] = scored[i]
+  end
   local records = values_of(slots, names)
   for i, name in ipairs(names) do
     if is_open(records[i]) then
       found[#found + 1] = name
       found[#found + 1] = records[i]
+      found[#found + 1] = scored[2 * i]
       skipped = skipped + 1
     else
       call('ZREM', open, name)

@@ -43,8 +43,9 @@ for i = 1, tonumber(ARGV[6]) do
 end
 
 local fence = tonumber(call('GET', fences) or 0) or 0
-local count = #KEYS - 7
-local records = call('MGET', unpack(KEYS, 8))
+-- (Behind the records may stand a key that is none.)
+local count = (#ARGV - first + 1) / 3
+local records = call('MGET', unpack(KEYS, 8, 7 + count))
 
 -- What the claims depend on, each read once for all: the cursors of first claims,
 -- and of those that may move them; the turns, where there may be one to take; the

@@ -2,10 +2,11 @@
 --   ours | what is told of another's
 --
 -- KEYS  locks
--- ARGV  token, ttl (ms)
+-- ARGV  token, ttl (ms), how many locks
 local values = call('MGET', unpack(KEYS))
 local replies = { fmt('%.0f', now) }
-for i, key in ipairs(KEYS) do
+for i = 1, tonumber(ARGV[3]) do
+  local key = KEYS[i]
   if values[i] and sub(values[i], 1, 36) == ARGV[1] then
     local kept = pcall('PEXPIRE', key, ARGV[2])
     replies[i + 1] = type(kept) == 'table' and 'error ' .. kept.err or 'ours'

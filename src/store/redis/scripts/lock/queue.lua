@@ -1,5 +1,6 @@
--- Calls the first of a queue that still listens. The others have timers.
-local function call_next(queue, calls)
+-- Calls the first of a queue that still listens; where it cannot be `counted` who does,
+-- because they may be connected to another server, the first. The others have timers.
+local function call_next(queue, calls, counted)
   for _ = 1, 64 do
     local first = pcall('ZPOPMIN', queue)
     if first.err or not first[1] then
@@ -9,7 +10,7 @@ local function call_next(queue, calls)
     if client then
       local heard = pcall('PUBLISH', calls .. client, number)
       -- Where calls are not allowed nobody hears them.
-      if type(heard) == 'table' or heard > 0 then
+      if type(heard) == 'table' or heard > 0 or counted == '0' then
         return
       end
     end

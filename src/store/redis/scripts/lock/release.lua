@@ -3,9 +3,10 @@
 -- or `error TEXT` for the item.
 --
 -- KEYS  for each item: the token's revocation, and for each lock: lock, queue
--- ARGV  what the name of a client follows in that of its channel, then for each item: how
---       many locks, token, how long nobody may have them still (ms) or 0, for how long
---       the token is revoked (ms) or 0
+-- ARGV  what the name of a client follows in that of its channel, whether it can be
+--       counted who listens there (1 or 0), then for each item: how many locks, token, how
+--       long nobody may have them still (ms) or 0, for how long the token is revoked (ms)
+--       or 0
 local values = call('MGET', unpack(KEYS))
 local replies, gone = { fmt('%.0f', now) }, {}
 local at = 1
@@ -26,11 +27,11 @@ local function give_back(place, token, hold)
     done = pcall('SET', key, NOBODY .. sub(value, 37), 'PX', hold)
   end
   -- Also where it is kept: who waits learns that it lasts shorter than it was told.
-  call_next(KEYS[place + 1], ARGV[1])
+  call_next(KEYS[place + 1], ARGV[1], ARGV[2])
   return type(done) == 'table' and done.err and 'error ' .. done.err or 'ours'
 end
 
-for arg = 2, #ARGV, 4 do
+for arg = 3, #ARGV, 4 do
   local locks = tonumber(ARGV[arg])
   local reply = {}
   if ARGV[arg + 3] ~= '0' then

@@ -1,0 +1,393 @@
+//! The way to each bucket: which master has it, and the link to that one.
+//!
+//! ```text
+//!   links that are up ──CLUSTER INFO, CLUSTER SLOTS──▶ the newest map ──▶ owners ──▶ links
+//!   else every server known, and the seeds                  ▲
+//!                                                           │ now and then; at once when
+//!                                                           │ a link is lost, a call has no
+//!                                                           │ answer, or a server says MOVED
+//! ```
+//!
+//! What a server says with `MOVED` is believed at once, for that bucket; the whole map
+//! follows. A wrong way costs a hop and never an answer: only the server that has the
+//! hash slot executes a command for it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::clock::BootInstant;
+use crate::store::redis::cluster::buckets::{BUCKETS, hash_slot};
+use crate::store::redis::cluster::map::Map;
+use crate::store::redis::cluster::options::{ClusterOptions, Endpoint};
+use crate::store::redis::cluster::survey::survey;
+use crate::store::redis::link::Link;
+use crate::store::{Health, Result, StoreError};
+
+/// The map is asked for so often at least, ...
+const EVERY: Duration = Duration::from_secs(10);
+/// ... so often while something is amiss, ...
+const EVERY_WHEN_AMISS: Duration = Duration::from_millis(200);
+/// ... and never more often than this.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// See the module's head.
+#[derive(Debug)]
+pub(super) struct Routes {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    _stop_on_drop: DropGuard,
+}
+
+#[derive(Debug)]
+struct Shared {
+    options: ClusterOptions,
+    hash_slots: Vec<u16>,
+    table: watch::Sender<Table>,
+    links: Mutex<HashMap<Endpoint, Arc<Link>>>,
+    /// Why calls to a bucket end although its master answers.
+    stuck: Mutex<BTreeMap<u32, String>>,
+    /// Somebody wants a new map.
+    wanted: Notify,
+    health: watch::Sender<Health>,
+}
+
+/// What is known of the cluster.
+#[derive(Debug, Clone)]
+struct Table {
+    state: State,
+    map: Map,
+    /// The master of each bucket.
+    owners: Vec<Option<Endpoint>>,
+    /// Counts the answers, and the times that nobody answered.
+    rounds: u64,
+    last_round: Option<BootInstant>,
+    /// Counts what was learnt from `MOVED`.
+    lessons: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Asking,
+    Known,
+    Failed(String),
+    Closed,
+}
+
+impl Routes {
+    /// Asks for the map from now on, until the routes are dropped or closed.
+    pub(super) fn open(options: ClusterOptions) -> Self {
+        let owners = vec![None; BUCKETS as usize];
+        let table = Table {
+            state: State::Asking,
+            map: Map::default(),
+            owners,
+            rounds: 0,
+            last_round: None,
+            lessons: 0,
+        };
+        let shared = Arc::new(Shared {
+            hash_slots: (0..BUCKETS).map(|bucket| hash_slot(&options.cluster, bucket)).collect(),
+            options,
+            table: watch::Sender::new(table),
+            links: Mutex::default(),
+            stuck: Mutex::default(),
+            wanted: Notify::new(),
+            health: watch::Sender::new(Health::Starting),
+        });
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let kept = keep_current(shared.clone());
+        let last = shared.clone();
+        tokio::spawn(async move {
+            stopped.run_until_cancelled_owned(kept).await;
+            last.table.send_modify(|table| table.state = State::Closed);
+            locked(&last.links).clear();
+        });
+        Self { shared, _stop_on_drop: stop.clone().drop_guard(), stop }
+    }
+
+    pub(super) fn options(&self) -> &ClusterOptions {
+        &self.shared.options
+    }
+
+    pub(super) fn health(&self) -> watch::Receiver<Health> {
+        self.shared.health.subscribe()
+    }
+
+    /// Ends all links; calls fail from now on.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        let mut table = self.shared.table.subscribe();
+        let _ = table.wait_for(|table| table.state == State::Closed).await;
+        self.shared.health.send_replace(Health::Down("closed".to_owned()));
+    }
+
+    /// The hash slot of a bucket.
+    pub(super) fn hash_slot(&self, bucket: u32) -> u16 {
+        self.shared.hash_slots[bucket as usize]
+    }
+
+    /// The map, as far as it is known.
+    pub(super) fn map(&self) -> Map {
+        self.shared.table.borrow().map.clone()
+    }
+
+    /// The master of a bucket, and the link to it. While nobody has told yet which it
+    /// is, waits so long at most.
+    pub(super) async fn owner(
+        &self,
+        bucket: u32,
+        within: Duration,
+    ) -> Result<(Endpoint, Arc<Link>)> {
+        let mut table = self.shared.table.subscribe();
+        let told = table.wait_for(|table| table.state != State::Asking);
+        let unavailable = |why: String| {
+            let options = &self.shared.options;
+            StoreError::Unavailable(format!("{options}: {why}"))
+        };
+        let owner = match tokio::time::timeout(within, told).await {
+            Err(_) => {
+                return Err(unavailable(format!("no server of it answered within {within:?}")));
+            }
+            Ok(Err(_)) => return Err(unavailable("it is closed".to_owned())),
+            Ok(Ok(table)) => match &table.state {
+                State::Closed => return Err(unavailable("it is closed".to_owned())),
+                State::Failed(why) => return Err(unavailable(why.clone())),
+                State::Known | State::Asking => table.owners[bucket as usize].clone(),
+            },
+        };
+        let owner = owner.ok_or_else(|| {
+            self.want_map();
+            unavailable(self.shared.without_master(bucket))
+        })?;
+        let link = self.shared.link(&owner);
+        Ok((owner, link))
+    }
+
+    /// The link to any server.
+    pub(super) fn link(&self, server: &Endpoint) -> Arc<Link> {
+        self.shared.link(server)
+    }
+
+    /// A server says that a bucket is at another one now.
+    pub(super) fn moved(&self, bucket: u32, to: Endpoint) {
+        self.shared.table.send_modify(|table| {
+            table.owners[bucket as usize] = Some(to);
+            table.lessons += 1;
+        });
+        self.want_map();
+    }
+
+    /// Has the map asked for soon.
+    pub(super) fn want_map(&self) {
+        self.shared.wanted.notify_one();
+    }
+
+    /// After a call that certainly did nothing, because `owner` cannot be reached: whether
+    /// the bucket is at another server. Waits for news at most so long, and not at all
+    /// where there were some just now.
+    pub(super) async fn is_elsewhere(
+        &self,
+        bucket: u32,
+        owner: &Endpoint,
+        within: Duration,
+    ) -> bool {
+        let mut table = self.shared.table.subscribe();
+        let seen = table.borrow_and_update().rounds;
+        let is_old = |at: BootInstant| BootInstant::now().since(at) >= EVERY_WHEN_AMISS;
+        if table.borrow().last_round.is_none_or(is_old) {
+            self.want_map();
+            let news = table.wait_for(|table| table.rounds > seen);
+            let _late = tokio::time::timeout(within, news).await.is_err();
+        }
+        table.borrow().owners[bucket as usize].as_ref().is_some_and(|now| now != owner)
+    }
+
+    /// Calls to a bucket fail although its master answers; why.
+    pub(super) fn is_stuck(&self, bucket: u32, why: String) {
+        if locked(&self.shared.stuck).insert(bucket, why).is_none() {
+            self.shared.weigh();
+        }
+        self.want_map();
+    }
+
+    /// A call to a bucket went through.
+    pub(super) fn goes_on(&self, bucket: u32) {
+        let was_stuck = locked(&self.shared.stuck).remove(&bucket).is_some();
+        if was_stuck || *self.shared.health.borrow() == Health::Starting {
+            self.shared.weigh();
+        }
+    }
+}
+
+impl Shared {
+    fn without_master(&self, bucket: u32) -> String {
+        format!(
+            "no server has hash slot {} (bucket {bucket}); see CLUSTER SLOTS, and \
+             redis-cli --cluster fix",
+            self.hash_slots[bucket as usize]
+        )
+    }
+
+    fn link(self: &Arc<Self>, server: &Endpoint) -> Arc<Link> {
+        let mut links = locked(&self.links);
+        if let Some(link) = links.get(server) {
+            return link.clone();
+        }
+        let link = Arc::new(Link::open(self.options.of(server)));
+        // Whoever asks for it after the end gets a link that ends with the call.
+        if self.table.borrow().state != State::Closed {
+            links.insert(server.clone(), link.clone());
+            tokio::spawn(watch_link(Arc::downgrade(self), link.health()));
+        }
+        link
+    }
+
+    /// Takes a new map in, unless something newer was learnt while it was asked for.
+    fn adopt(self: &Arc<Self>, map: Map, lessons: u64) {
+        self.table.send_modify(|table| {
+            if table.lessons == lessons {
+                table.owners =
+                    self.hash_slots.iter().map(|&slot| map.owner(slot).cloned()).collect();
+                table.map = map;
+            } else {
+                self.wanted.notify_one();
+            }
+            table.state = State::Known;
+            table.rounds += 1;
+            table.last_round = Some(BootInstant::now());
+        });
+        let (owners, servers) = {
+            let table = self.table.borrow();
+            (table.owners.clone(), table.map.servers())
+        };
+        // A link ends with its last call when it is not kept here.
+        locked(&self.links).retain(|server, _| {
+            owners.iter().flatten().any(|owner| owner == server) || servers.contains(server)
+        });
+        for owner in owners.iter().flatten() {
+            self.link(owner);
+        }
+        self.weigh();
+    }
+
+    fn nobody_answered(&self, why: String) {
+        self.table.send_modify(|table| {
+            if table.map == Map::default() {
+                table.state = State::Failed(why);
+            }
+            table.rounds += 1;
+            table.last_round = Some(BootInstant::now());
+        });
+        self.weigh();
+    }
+
+    /// Draws the health of the whole from that of its buckets.
+    fn weigh(&self) {
+        let health = match &self.table.borrow().state {
+            State::Asking | State::Closed => return,
+            State::Failed(why) => Some(Health::Down(format!("{}: {why}", self.options))),
+            State::Known => None,
+        };
+        let Some(health) = health.or_else(|| self.health_of_buckets()) else { return };
+        self.health.send_if_modified(|current| {
+            let changed = *current != health && *current != Health::Down("closed".to_owned());
+            if changed {
+                *current = health;
+            }
+            changed
+        });
+    }
+
+    /// None while no link has been tried.
+    fn health_of_buckets(&self) -> Option<Health> {
+        let owners = self.table.borrow().owners.clone();
+        let links = locked(&self.links);
+        let stuck = locked(&self.stuck);
+        let mut silent: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let (mut answering, mut untried) = (0, 0);
+        for (bucket, owner) in (0..BUCKETS).zip(owners) {
+            let link = owner.as_ref().and_then(|owner| links.get(owner));
+            let why = match (&owner, link.map(|link| link.health().borrow().clone())) {
+                (None, _) => self.without_master(bucket),
+                (_, None | Some(Health::Starting)) => {
+                    untried += 1;
+                    continue;
+                }
+                (_, Some(Health::Down(why) | Health::Partly(why))) => why,
+                (_, Some(Health::Up)) => match stuck.get(&bucket) {
+                    Some(why) => why.clone(),
+                    None => {
+                        answering += 1;
+                        continue;
+                    }
+                },
+            };
+            silent.entry(why).or_default().push(bucket.to_string());
+        }
+        let words = silent.iter().map(|(why, buckets)| {
+            format!("buckets {} of {BUCKETS} do not answer: {why}", buckets.join(", "))
+        });
+        let words = words.collect::<Vec<_>>().join("; ");
+        match (answering, untried, silent.is_empty()) {
+            (0, 1.., _) => None,
+            (0, 0, _) => Some(Health::Down(words)),
+            (_, _, true) => Some(Health::Up),
+            (_, _, false) => Some(Health::Partly(words)),
+        }
+    }
+
+    fn is_amiss(&self) -> bool {
+        *self.health.borrow() != Health::Up
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is in there is whole at any time.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Has the map asked for when a link is lost, and the health weighed when it changes.
+async fn watch_link(shared: Weak<Shared>, mut health: watch::Receiver<Health>) {
+    loop {
+        let is_down = matches!(*health.borrow_and_update(), Health::Down(_));
+        match shared.upgrade() {
+            Some(shared) => {
+                if is_down {
+                    shared.wanted.notify_one();
+                }
+                shared.weigh();
+            }
+            None => return,
+        }
+        if health.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Keeps the table current.
+async fn keep_current(shared: Arc<Shared>) {
+    loop {
+        let (lessons, map) = {
+            let table = shared.table.borrow();
+            (table.lessons, table.map.clone())
+        };
+        let linked: Vec<_> = locked(&shared.links)
+            .iter()
+            .filter(|(_, link)| *link.health().borrow() == Health::Up)
+            .map(|(server, link)| (server.clone(), link.clone()))
+            .collect();
+        match survey(&shared.options, linked, map.servers()).await {
+            Ok(map) => shared.adopt(map, lessons),
+            Err(why) => shared.nobody_answered(why),
+        }
+        tokio::time::sleep(PAUSE.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
+        let wait = if shared.is_amiss() { EVERY_WHEN_AMISS } else { EVERY };
+        let _due = tokio::time::timeout(wait, shared.wanted.notified()).await.is_err();
+    }
+}
