@@ -154,6 +154,16 @@ impl ServerCluster {
         self.cli(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &self.id(to)]);
     }
 
+    /// Lets a move go on from a master that followed in the middle of it.
+    pub(crate) fn resume_move(&self, hash_slot: u16, from: usize, to: usize) {
+        let slot = hash_slot.to_string();
+        self.cli(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &self.id(to)]);
+        // While it imports, it hears of no other owner.
+        self.cli(to, &["CLUSTER", "SETSLOT", &slot, "STABLE"]);
+        until("the new master is known", || self.owner_by(to, hash_slot) == Some(from));
+        self.cli(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &self.id(from)]);
+    }
+
     /// Moves these keys.
     pub(crate) fn move_keys(&self, from: usize, to: usize, keys: &[String]) {
         let port = self.servers[to].port().to_string();

@@ -28,7 +28,14 @@ struct Ground {
 
 impl Ground {
     fn new() -> Self {
-        let cluster = ServerCluster::start(3, 0);
+        Self::on(ServerCluster::start(3, 0))
+    }
+
+    fn with_replicas() -> Self {
+        Self::on(ServerCluster::start(3, 1))
+    }
+
+    fn on(cluster: ServerCluster) -> Self {
         let hash_slot = cluster.hash_slot(&key(BUCKET, "open"));
         let from = cluster.owner(hash_slot);
         Self { cluster, hash_slot, from, to: (from + 1) % 3 }
@@ -156,6 +163,44 @@ async fn a_lease_whose_lock_has_moved_is_not_taken_for_lapsed() {
     ground.end();
     assert_eq!(renew(&store, &renewal(&held, LONG)).await, Ownership::Ours);
     assert_eq!(holder(try_claim(&store, &taker, &held_by_another(&held)).await).token, held.token);
+}
+
+/// The replica does not know of the move: it serves what is left, and takes what had moved
+/// for free.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_failed_over_in_the_middle_of_its_move_is_left_alone() {
+    let ground = Ground::with_replicas();
+    let store = ground.store(TIMEOUT);
+    let me = claimant("web-1");
+    let held = claim_of(&due(&store, "backup").await, LONG);
+    win(&store, &me, &held).await;
+    store.sweep(1).await.unwrap();
+    ground.begin();
+    ground.moves(&[&format!("lock:{}", held.slot), &format!("slot:{}", held.slot)]);
+    let replica = ground.cluster.replica_of(ground.from);
+    ground.cluster.until_in_step(ground.from, replica);
+    ground.cluster.fail_over_to(replica);
+    let others = [ground.store(TIMEOUT), ground.store(TIMEOUT)];
+    let again = held_by_another(&held);
+    // It is seen when the servers are asked, which is soon, and no lock.
+    let torn = |health: &Health| matches!(health, Health::Partly(why) if why.contains("without"));
+    for store in others.iter().chain([&store]) {
+        assert!(store.health().wait_for(torn).await.is_ok());
+        let answer = store.claim(&claimant("web-2"), std::slice::from_ref(&again)).await;
+        assert!(!won(&answer), "it is won a second time: {answer:?}");
+    }
+    let mut health = store.health();
+    // Mended: the new master is told of the move, which goes on from there.
+    ground.cluster.resume_move(ground.hash_slot, replica, ground.to);
+    ground.cluster.move_rest(ground.hash_slot, replica, ground.to);
+    ground.cluster.end_move(ground.hash_slot, replica, ground.to);
+    assert!(health.wait_for(|health| *health == Health::Up).await.is_ok());
+    assert_eq!(holder(try_claim(&store, &claimant("web-2"), &again).await).token, held.token);
+}
+
+fn won(answer: &solocron::store::Result<Vec<solocron::claim::Claimed>>) -> bool {
+    let won = |claimed: &solocron::claim::Claimed| matches!(claimed.verdict, Verdict::Won(_));
+    answer.as_ref().is_ok_and(|claimed| claimed.iter().any(won))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

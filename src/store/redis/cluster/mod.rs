@@ -24,8 +24,8 @@
 //! much as that is ahead: keep the servers' clocks together.
 //!
 //! What a Redis Cluster cannot promise: a master that fails over to a replica forgets what
-//! had not reached that one; one that fails over in the middle of moving a hash slot
-//! forgets what had been moved (until Valkey 8, the replicas do not know of the move).
+//! had not reached that one. A replica of Redis 7 that follows in the middle of the move of a
+//! hash slot does not know of it, and lacks what had moved; `routes` says how far that is seen.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -62,6 +62,7 @@ mod merge;
 mod options;
 mod routes;
 mod survey;
+mod table;
 mod together;
 
 pub use options::{ClusterOptions, Endpoint};

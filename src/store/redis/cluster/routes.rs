@@ -8,9 +8,14 @@
 //!                                                           │ answer, or a server says MOVED
 //! ```
 //!
-//! What a server says with `MOVED` is believed at once, for that bucket; the whole map
-//! follows. A wrong way costs a hop and never an answer: only the server that has the
-//! hash slot executes a command for it.
+//! What a server says with `MOVED` is believed for that bucket, and the map is asked for
+//! before the next call. A wrong way costs a hop and never an answer: only the server that
+//! has the hash slot executes a command for it.
+//!
+//! A replica of Redis 7 does not know that its master's hash slot is moving. When it becomes
+//! the master in the middle of that, it serves what is left and takes for free what had
+//! moved. The server to which it moves still says so, and then the bucket is **torn**:
+//! nothing is sent there until the move is ended or mended.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -23,7 +28,8 @@ use crate::clock::BootInstant;
 use crate::store::redis::cluster::buckets::{BUCKETS, hash_slot};
 use crate::store::redis::cluster::map::Map;
 use crate::store::redis::cluster::options::{ClusterOptions, Endpoint};
-use crate::store::redis::cluster::survey::survey;
+use crate::store::redis::cluster::survey::{Survey, survey};
+use crate::store::redis::cluster::table::{State, Table};
 use crate::store::redis::link::Link;
 use crate::store::{Health, Result, StoreError};
 
@@ -55,44 +61,13 @@ struct Shared {
     health: watch::Sender<Health>,
 }
 
-/// What is known of the cluster.
-#[derive(Debug, Clone)]
-struct Table {
-    state: State,
-    map: Map,
-    /// The master of each bucket.
-    owners: Vec<Option<Endpoint>>,
-    /// Counts the answers, and the times that nobody answered.
-    rounds: u64,
-    last_round: Option<BootInstant>,
-    /// Counts what was learnt from `MOVED`.
-    lessons: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum State {
-    Asking,
-    Known,
-    Failed(String),
-    Closed,
-}
-
 impl Routes {
     /// Asks for the map from now on, until the routes are dropped or closed.
     pub(super) fn open(options: ClusterOptions) -> Self {
-        let owners = vec![None; BUCKETS as usize];
-        let table = Table {
-            state: State::Asking,
-            map: Map::default(),
-            owners,
-            rounds: 0,
-            last_round: None,
-            lessons: 0,
-        };
         let shared = Arc::new(Shared {
             hash_slots: (0..BUCKETS).map(|bucket| hash_slot(&options.cluster, bucket)).collect(),
             options,
-            table: watch::Sender::new(table),
+            table: watch::Sender::new(Table::new()),
             links: Mutex::default(),
             stuck: Mutex::default(),
             wanted: Notify::new(),
@@ -144,7 +119,8 @@ impl Routes {
         within: Duration,
     ) -> Result<(Endpoint, Arc<Link>)> {
         let mut table = self.shared.table.subscribe();
-        let told = table.wait_for(|table| table.state != State::Asking);
+        let told = table
+            .wait_for(|table| table.state != State::Asking && !table.unproven.contains(&bucket));
         let unavailable = |why: String| {
             let options = &self.shared.options;
             StoreError::Unavailable(format!("{options}: {why}"))
@@ -157,6 +133,9 @@ impl Routes {
             Ok(Ok(table)) => match &table.state {
                 State::Closed => return Err(unavailable("it is closed".to_owned())),
                 State::Failed(why) => return Err(unavailable(why.clone())),
+                State::Known | State::Asking if table.torn.contains(&bucket) => {
+                    return Err(unavailable(self.shared.half_moved(bucket)));
+                }
                 State::Known | State::Asking => table.owners[bucket as usize].clone(),
             },
         };
@@ -175,8 +154,10 @@ impl Routes {
 
     /// A server says that a bucket is at another one now.
     pub(super) fn moved(&self, bucket: u32, to: Endpoint) {
+        self.shared.link(&to);
         self.shared.table.send_modify(|table| {
             table.owners[bucket as usize] = Some(to);
+            table.unproven.insert(bucket);
             table.lessons += 1;
         });
         self.want_map();
@@ -247,13 +228,27 @@ impl Shared {
         link
     }
 
-    /// Takes a new map in, unless something newer was learnt while it was asked for.
-    fn adopt(self: &Arc<Self>, map: Map, lessons: u64) {
+    fn half_moved(&self, bucket: u32) -> String {
+        format!(
+            "hash slot {} (bucket {bucket}) is moving to another server, and its master does not \
+             know of it: it may have failed over in the middle of the move, without the keys \
+             that had moved; see redis-cli --cluster check, tell the master of the move first \
+             (CLUSTER SETSLOT … MIGRATING), then end it",
+            self.hash_slots[bucket as usize]
+        )
+    }
+
+    /// Takes in what the servers say. Who has a bucket is what `MOVED` said, where that was
+    /// while they were asked.
+    fn adopt(self: &Arc<Self>, survey: Survey, lessons: u64) {
         self.table.send_modify(|table| {
+            let is_torn = |bucket: &u32| survey.is_torn(self.hash_slots[*bucket as usize]);
+            table.torn = (0..BUCKETS).filter(is_torn).collect();
             if table.lessons == lessons {
                 table.owners =
-                    self.hash_slots.iter().map(|&slot| map.owner(slot).cloned()).collect();
-                table.map = map;
+                    self.hash_slots.iter().map(|&slot| survey.map.owner(slot).cloned()).collect();
+                table.unproven.clear();
+                table.map = survey.map;
             } else {
                 self.wanted.notify_one();
             }
@@ -305,7 +300,10 @@ impl Shared {
 
     /// None while no link has been tried.
     fn health_of_buckets(&self) -> Option<Health> {
-        let owners = self.table.borrow().owners.clone();
+        let (owners, torn) = {
+            let table = self.table.borrow();
+            (table.owners.clone(), table.torn.clone())
+        };
         let links = locked(&self.links);
         let stuck = locked(&self.stuck);
         let mut silent: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -314,6 +312,7 @@ impl Shared {
             let link = owner.as_ref().and_then(|owner| links.get(owner));
             let why = match (&owner, link.map(|link| link.health().borrow().clone())) {
                 (None, _) => self.without_master(bucket),
+                _ if torn.contains(&bucket) => self.half_moved(bucket),
                 (_, None | Some(Health::Starting)) => {
                     untried += 1;
                     continue;
@@ -383,7 +382,7 @@ async fn keep_current(shared: Arc<Shared>) {
             .map(|(server, link)| (server.clone(), link.clone()))
             .collect();
         match survey(&shared.options, linked, map.servers()).await {
-            Ok(map) => shared.adopt(map, lessons),
+            Ok(survey) => shared.adopt(survey, lessons),
             Err(why) => shared.nobody_answered(why),
         }
         tokio::time::sleep(PAUSE.mul_f64(1.0 + fastrand::f64() / 2.0)).await;
