@@ -23,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Builder {
     password: Option<String>,
     tls: bool,
+    /// Where its certificates are, if it has none of its own.
+    certificates: Option<PathBuf>,
     sentinel: bool,
     of_cluster: bool,
     config: Vec<(String, String)>,
@@ -57,6 +59,12 @@ impl Builder {
         self
     }
 
+    /// The same with the certificates of `other`.
+    pub(crate) fn tls_of(mut self, other: &RedisServer) -> Self {
+        self.certificates = Some(other.folder.path().to_owned());
+        self.tls()
+    }
+
     /// It is a sentinel, which only watches other servers.
     pub(crate) fn sentinel(mut self) -> Self {
         self.sentinel = true;
@@ -70,9 +78,17 @@ impl Builder {
     }
 
     pub(crate) fn start(self) -> RedisServer {
+<<<<<<< ours
         let mut folder = tempfile::tempdir().unwrap();
         if self.tls {
             certificates::write(folder.path());
+=======
+        let folder = tempfile::tempdir().unwrap();
+        match &self.certificates {
+            Some(from) => certificates::copy(from, folder.path()),
+            None if self.tls => certificates::write(folder.path()),
+            None => {}
+>>>>>>> theirs
         }
         let mut last = String::new();
         for _ in 0..20 {
@@ -375,6 +391,15 @@ mod certificates {
         let key = KeyPair::generate().unwrap();
         let pem = params.self_signed(&key).unwrap().pem();
         (pem, Issuer::new(params, key))
+    }
+
+    /// Those of another server.
+    pub(super) fn copy(from: &Path, to: &Path) {
+        for name in
+            ["ca.pem", "other-ca.pem", "server.pem", "server.key", "client.pem", "client.key"]
+        {
+            std::fs::copy(from.join(name), to.join(name)).unwrap();
+        }
     }
 
     /// A root, a server's and a client's certificate below it, and a foreign root.

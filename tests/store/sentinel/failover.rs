@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use solocron::outcome::Outcome;
-use solocron::store::redis::{Options, RedisStore};
+use solocron::store::redis::{Address, Options, Pem, RedisStore, TlsOptions};
 use solocron::store::{Health, Ownership, Store, StoreError};
 
 use super::{options, options_for};
 use crate::contract::*;
 use crate::harness::redis_server::RedisServer;
-use crate::harness::sentinel::{Group, Plan};
+use crate::harness::sentinel::{Group, MASTER, Plan};
 use crate::sentinel::impostors::{Says, Sentinel};
 
 /// Short enough to be waited for.
@@ -122,7 +122,7 @@ async fn passwords_of_servers_and_sentinels_are_their_own() {
     let group = Group::plan().replicas(1).passwords("of-servers", "of-sentinels").start();
     let with = |server: &str, sentinel: Option<&str>| {
         let mut options = Options { password: Some(server.to_owned()), ..options(&group) };
-        if let solocron::store::redis::Address::Sentinel(of) = &mut options.address {
+        if let Address::Sentinel(of) = &mut options.address {
             of.password = sentinel.map(str::to_owned);
         }
         options
@@ -142,5 +142,38 @@ async fn passwords_of_servers_and_sentinels_are_their_own() {
         for secret in ["wr0ng", "of-servers", "of-sentinels"] {
             assert!(!format!("{error} {store:?} {:?}", store.health()).contains(secret), "{why}");
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tls_goes_to_the_sentinels_and_to_the_master() {
+    let master = RedisServer::builder().tls().start();
+    let watched = format!("{MASTER} 127.0.0.1 {} 1", master.port());
+    let sentinel = RedisServer::builder()
+        .sentinel()
+        .tls_of(&master)
+        .config("tls-replication", "yes")
+        .config("sentinel monitor", &watched)
+        .start();
+    let with = |tls: Option<TlsOptions>| {
+        let mut options = options_for(vec![("127.0.0.1".to_owned(), sentinel.port())]);
+        if let Address::Sentinel(of) = &mut options.address {
+            of.tls = tls;
+        }
+        options
+    };
+    let file = |name: &str| Some(Pem::File(master.file(name)));
+    let tls = |ca: &str| {
+        Some(TlsOptions { ca: file(ca), cert: file("client.pem"), key: file("client.key") })
+    };
+    let store = RedisStore::open(with(tls("ca.pem")));
+    run(&store, &claimant("web-1"), &due(&store, "backup").await, Outcome::Succeeded).await;
+    assert!(store.describe().starts_with("rediss+sentinel://"), "{}", store.describe());
+
+    for (tls, expected) in [(tls("other-ca.pem"), "the TLS handshake failed"), (None, "closed")] {
+        let Err(StoreError::Unavailable(why)) = RedisStore::open(with(tls)).time().await else {
+            panic!("it cannot be reached")
+        };
+        assert!(why.contains("no sentinel answers") && why.contains(expected), "{why}");
     }
 }
