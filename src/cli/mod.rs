@@ -7,6 +7,7 @@ mod check;
 mod control;
 mod history;
 mod listing;
+mod lock;
 mod manual;
 mod moment;
 mod next;
@@ -41,7 +42,8 @@ Settings come from flags, then from the environment (SOLOCRON_CONFIG, paths join
 SOLOCRON_STORE, SOLOCRON_CLUSTER, SOLOCRON_NODE, and SOLOCRON_LOG, the log's filter), then from
 the config.
 
-Exit codes: 0 done, 1 failed, 2 usage, 69 the store cannot be reached, 78 bad config.";
+Exit codes: 0 done, 1 failed, 2 usage, 69 the store cannot be reached, 78 bad config.
+`solocron lock` passes on those of its command; 75 the lock is held by another, 76 it was lost.";
 
 /// Where the job table and the store are: these go with every command.
 #[derive(Debug, Clone, Args)]
@@ -82,6 +84,8 @@ enum Command {
     Cancel(control::Cancel),
     /// Make all nodes load their job tables anew
     Reload(control::Reload),
+    /// Run a command under a lock: one at a time on all machines that share the store
+    Lock(lock::Lock),
     /// Print the JSON Schema of the config, for completion in editors
     Schema,
     /// Print a completion script for a shell
@@ -173,6 +177,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Resume(resume) => resume.perform(&place),
         Command::Cancel(cancel) => cancel.perform(&place),
         Command::Reload(reload) => reload.perform(&place),
+        Command::Lock(lock) => lock.perform(&place),
         Command::Schema => manual::schema(),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man => manual::page(),

@@ -73,7 +73,11 @@ impl Place {
     }
 
     fn look(&self, onlooker: &Onlooker) -> Result<Config, Failure> {
-        let load = Load { paths: self.paths(), overrides: self.overrides() };
+        self.look_with(onlooker, self.overrides())
+    }
+
+    fn look_with(&self, onlooker: &Onlooker, overrides: Overrides) -> Result<Config, Failure> {
+        let load = Load { paths: self.paths(), overrides };
         config::load(&load, onlooker)
             // What is wrong is said without blanks in it.
             .or_else(|_| config::load(&load, &ThisMachine))
@@ -81,19 +85,38 @@ impl Place {
             .map_err(bad_config)
     }
 
+    fn has_no_config(&self) -> bool {
+        self.paths().is_empty() && !SEARCHED.iter().any(|path| Path::new(path).exists())
+    }
+
     /// The config, or, where there is none and a store is named, that store alone:
     /// to look into it takes no job table.
     fn look_for_store(&self, onlooker: &Onlooker) -> Result<(Config, Option<JobTable>), Failure> {
         let overrides = self.overrides();
-        let no_config =
-            self.paths().is_empty() && !SEARCHED.iter().any(|path| Path::new(path).exists());
-        if no_config && overrides.store.is_some() {
+        if self.has_no_config() && overrides.store.is_some() {
             let loaded = config::load_text(Path::new("--store"), "", &overrides, &ThisMachine);
             return Ok((loaded.map_err(bad_config)?.config, None));
         }
         let config = self.look(onlooker)?;
         let jobs = config.jobs.clone();
         Ok((config, Some(jobs)))
+    }
+
+    /// What there is to know of the cluster, for a command that needs no job table: where
+    /// there is no config, defaults will do. And what could not be known here, in words.
+    pub(super) fn load_cluster(
+        &self,
+        node: Option<String>,
+    ) -> Result<(ClusterConfig, Option<String>), Failure> {
+        let overrides =
+            Overrides { node: given("--node", node, "SOLOCRON_NODE"), ..self.overrides() };
+        if self.has_no_config() {
+            let loaded = config::load_text(Path::new("--store"), "", &overrides, &ThisMachine);
+            return Ok((loaded.map_err(bad_config)?.config.cluster, None));
+        }
+        let onlooker = Onlooker::default();
+        let config = self.look_with(&onlooker, overrides)?;
+        Ok((config.cluster, onlooker.lacked()))
     }
 
     /// Does `work` with what is within reach.
@@ -157,10 +180,14 @@ async fn reachable(store: &dyn Store) -> Result<(), Failure> {
         Health::Down(why) => why.clone(),
         _ => format!("no answer within {} s", PATIENCE.as_secs()),
     };
-    let name = store.describe();
+    Err(Failure::Store(unreachable(&store.describe(), &why)))
+}
+
+/// What to say of the store `name` that cannot be reached.
+pub(super) fn unreachable(name: &str, why: &str) -> String {
     // Some say which store it is, some do not.
-    let why = why.strip_prefix(&*name).map_or(&*why, |rest| rest.trim_start_matches([':', ' ']));
-    Err(Failure::Store(format!("the store {name} cannot be reached: {why}")))
+    let why = why.strip_prefix(name).map_or(why, |rest| rest.trim_start_matches([':', ' ']));
+    format!("the store {name} cannot be reached: {why}")
 }
 
 /// What a store that does not open means to a command.

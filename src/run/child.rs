@@ -5,30 +5,61 @@
 //! [`Recipe`].
 
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::os::fd::{AsFd, BorrowedFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::ptr;
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    Pid, chdir, close, dup2_stderr, dup2_stdout, getpid, getppid, setgid, setgroups, setsid,
-    setuid, write,
+    Pid, chdir, close, fchdir, getpid, getppid, setgid, setgroups, setpgid, setsid, setuid, write,
 };
 
-use super::recipe::Recipe;
+use super::recipe::{Recipe, WORKING_DIRECTORY};
+use super::session::Session;
 use super::word::Stumble;
 
-/// The child's ends of the three pipes: what it prints, and how its start went.
+/// What the child takes over from the keeper. None of it has a number that the command
+/// has something under, so that no copy overwrites what is still to be copied.
 #[derive(Debug)]
 pub(super) struct Ends {
-    pub(super) stdout: OwnedFd,
-    pub(super) stderr: OwnedFd,
+    /// What the command has open, each with its number there. Where that is not standard
+    /// input too, it is empty.
+    handed: Vec<(RawFd, OwnedFd)>,
+    working_directory: Option<OwnedFd>,
     /// Carries one [`Stumble`], or closes when the program was loaded.
-    pub(super) word: OwnedFd,
+    word: OwnedFd,
+}
+
+impl Ends {
+    /// `numbers` are those of `handed`.
+    pub(super) fn new(numbers: &[RawFd], handed: Vec<OwnedFd>, word: OwnedFd) -> nix::Result<Self> {
+        let word = move_away(word, numbers)?;
+        let mut ends = Self { handed: Vec::new(), working_directory: None, word };
+        for (&number, descriptor) in numbers.iter().zip(handed) {
+            let descriptor = move_away(descriptor, numbers)?;
+            match number {
+                WORKING_DIRECTORY => ends.working_directory = Some(descriptor),
+                number => ends.handed.push((number, descriptor)),
+            }
+        }
+        Ok(ends)
+    }
+}
+
+fn move_away(mut descriptor: OwnedFd, numbers: &[RawFd]) -> nix::Result<OwnedFd> {
+    // What is in the way stays there until another number is found.
+    let mut left = Vec::new();
+    while numbers.contains(&descriptor.as_raw_fd()) {
+        // Below lies what the standard library keeps open from the start of the process.
+        let moved = fcntl(&descriptor, FcntlArg::F_DUPFD_CLOEXEC(3))?;
+        // SAFETY: the kernel made this descriptor for us just now.
+        left.push(std::mem::replace(&mut descriptor, unsafe { OwnedFd::from_raw_fd(moved) }));
+    }
+    Ok(descriptor)
 }
 
 /// A recipe as the kernel wants it: arrays of pointers, ended by a null.
@@ -39,11 +70,10 @@ pub(super) struct Image<'a> {
     /// `/bin/sh`, a place for the script, its arguments.
     script_argv: Vec<*const c_char>,
     environment: Vec<*const c_char>,
-    stdout: BorrowedFd<'a>,
-    stderr: BorrowedFd<'a>,
-    word: BorrowedFd<'a>,
+    ends: &'a Ends,
     /// Where to write in order to enter the run's control group.
     group: Option<BorrowedFd<'a>>,
+    session: Session,
     parent: Pid,
     open_files: Option<(u64, u64)>,
     no_signals: SigSet,
@@ -60,6 +90,7 @@ impl<'a> Image<'a> {
         recipe: &'a Recipe,
         ends: &'a Ends,
         group: Option<BorrowedFd<'a>>,
+        session: Session,
         open_files: Option<(u64, u64)>,
     ) -> Self {
         let pointers = |head: &[*const c_char], rest: &[CString]| {
@@ -72,10 +103,9 @@ impl<'a> Image<'a> {
             argv: pointers(&[], &recipe.argv),
             script_argv: pointers(&[SHELL.as_ptr(), ptr::null()], &recipe.argv[1..]),
             environment: pointers(&[], &recipe.environment),
-            stdout: ends.stdout.as_fd(),
-            stderr: ends.stderr.as_fd(),
-            word: ends.word.as_fd(),
+            ends,
             group,
+            session,
             parent: getpid(),
             open_files,
             no_signals: SigSet::empty(),
@@ -88,14 +118,19 @@ impl<'a> Image<'a> {
             Ok(()) => self.exec(),
             Err(stumble) => stumble,
         };
-        let _ = write(self.word, &stumble.to_bytes());
+        let _ = write(&self.ends.word, &stumble.to_bytes());
         // SAFETY: ends the child at once, without the parent's exit handlers.
         unsafe { libc::_exit(127) }
     }
 
     fn prepare(&self) -> Result<(), Stumble> {
-        // A session of its own: no terminal, and a group that has its leader's id.
-        setsid().map_err(Stumble::Session)?;
+        match self.session {
+            // No terminal, and a group that has its leader's id.
+            Session::Own => setsid().map(drop),
+            // With its terminal: in the foreground when the caller is.
+            Session::Callers(group) => setpgid(Pid::from_raw(0), group),
+        }
+        .map_err(Stumble::Session)?;
 
         // Before anything could be forked, and with the keeper's rights. Without it
         // the run is ended process by process.
@@ -103,19 +138,30 @@ impl<'a> Image<'a> {
             let _ = write(group, b"0\n");
         }
 
-        // The standard library keeps 0 to 2 open from the start of the process, so
-        // the pipes lie above them and no copy below overwrites one.
-        dup2_stdout(self.stdout)
-            .and_then(|()| dup2_stderr(self.stderr))
-            .and_then(|()| empty_stdin())
-            .map_err(Stumble::Stdio)?;
+        // The warden has closed what a careless parent passed on, and what solocron
+        // opens closes on exec: a second lock on the same door. Linux before 5.11
+        // lacks it.
+        // SAFETY: changes flags of descriptors of this process, which ends or execs.
+        unsafe {
+            libc::syscall(
+                libc::SYS_close_range,
+                3 as libc::c_uint,
+                libc::c_uint::MAX,
+                libc::CLOSE_RANGE_CLOEXEC,
+            )
+        };
+        self.take_over().map_err(Stumble::Stdio)?;
 
         // Every signal is blocked since before the fork. Only when nothing handles or
         // ignores it any more may it arrive.
         for signal in 1..=MAX_SIGNAL {
-            // SAFETY: sets the default, which runs no code of ours. The two that
-            // cannot be set, and those that the C library keeps, are refused.
-            unsafe { libc::signal(signal, libc::SIG_DFL) };
+            let action = match self.recipe.ignored >> (signal - 1) & 1 {
+                0 => libc::SIG_DFL,
+                _ => libc::SIG_IGN,
+            };
+            // SAFETY: neither of the two runs code of ours. The signals that cannot be
+            // set, and those that the C library keeps, are refused.
+            unsafe { libc::signal(signal, action) };
         }
 
         if let Some(mask) = self.recipe.umask {
@@ -141,6 +187,26 @@ impl<'a> Image<'a> {
         }
 
         // As the user that the command runs as: that is whose rights count.
+        self.enter().map_err(Stumble::Cwd)?;
+        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.no_signals), None).map_err(Stumble::Session)
+    }
+
+    /// Gives what was handed over the numbers that the command has it under.
+    fn take_over(&self) -> nix::Result<()> {
+        for (number, descriptor) in &self.ends.handed {
+            // SAFETY: what it may close is of no use to this process, which ends or execs.
+            Errno::result(unsafe { libc::dup2(descriptor.as_raw_fd(), *number) })?;
+        }
+        match self.ends.handed.iter().any(|(number, _)| *number == libc::STDIN_FILENO) {
+            true => Ok(()),
+            false => empty_stdin(),
+        }
+    }
+
+    fn enter(&self) -> nix::Result<()> {
+        if let Some(dir) = &self.ends.working_directory {
+            return fchdir(dir);
+        }
         let mut entered = Err(Errno::ENOENT);
         for dir in &self.recipe.dirs {
             entered = chdir(dir.as_c_str());
@@ -148,21 +214,7 @@ impl<'a> Image<'a> {
                 break;
             }
         }
-        entered.map_err(Stumble::Cwd)?;
-
-        // The warden has closed what a careless parent passed on, and what solocron
-        // opens closes on exec: a second lock on the same door. Linux before 5.11
-        // lacks it.
-        // SAFETY: changes flags of descriptors of this process, which ends or execs.
-        unsafe {
-            libc::syscall(
-                libc::SYS_close_range,
-                3 as libc::c_uint,
-                libc::c_uint::MAX,
-                libc::CLOSE_RANGE_CLOEXEC,
-            )
-        };
-        sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.no_signals), None).map_err(Stumble::Session)
+        entered
     }
 
     /// Tries the candidates as `execvp` does. Returns only if none could be loaded.

@@ -34,8 +34,8 @@ pub(super) enum NotStarted {
          and again"
     )]
     Unkept,
-    #[error("{0}")]
-    Stumbled(Box<str>),
+    #[error("{why}")]
+    Stumbled { stumble: Stumble, why: Box<str> },
 }
 
 impl NotStarted {
@@ -55,7 +55,31 @@ impl NotStarted {
     /// The child got as far as `stumble`. Looks at the files concerned for the
     /// reason behind the error number.
     pub(super) fn stumbled(stumble: Stumble, plan: &Plan) -> Self {
-        Self::Stumbled(explain(stumble, plan).into())
+        Self::Stumbled { stumble, why: explain(stumble, plan).into() }
+    }
+}
+
+/// At what a command's start failed, as shells tell it apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// There is no such program.
+    Missing,
+    /// It is there, and cannot be executed.
+    NotExecutable,
+    /// It did not come so far.
+    Other,
+}
+
+impl NotStarted {
+    pub(super) fn fault(&self) -> Fault {
+        match self {
+            Self::Empty => Fault::Missing,
+            Self::Stumbled { stumble: Stumble::Exec(_, errno), .. } => match errno {
+                Errno::ENOENT | Errno::ENOTDIR => Fault::Missing,
+                _ => Fault::NotExecutable,
+            },
+            _ => Fault::Other,
+        }
     }
 }
 

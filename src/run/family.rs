@@ -8,7 +8,9 @@
 //! Signals go to process groups, because the kernel signals a group in one step: a
 //! group that forks as fast as it can is ended whole, where one process after the
 //! other never would be. A group of a descendant has no strangers in it: groups do not
-//! cross sessions, and every session in the tree was begun in the tree.
+//! cross sessions, and every session in the tree was begun in the tree. Where the tree is
+//! in its caller's session, the caller's group has strangers in it: who is in that one is
+//! signalled alone.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,6 +19,8 @@ use std::sync::OnceLock;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpgrp};
+
+use super::session::Session;
 
 /// One process at the moment of the listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,14 +111,16 @@ pub(super) fn descendants(root: Pid, is_kin: impl Fn(Pid) -> bool) -> Vec<Relati
     found.into_iter().map(Relative::of).collect()
 }
 
-/// Sends `signal` to each of them once.
-pub(super) fn strike(family: &[Relative], signal: Signal) {
-    let own = getpgrp();
+/// Sends `signal` to each of them once. They live in `session`.
+pub(super) fn strike(family: &[Relative], signal: Signal, session: Session) {
+    let (own, shared) = (getpgrp(), session.shared_group());
     let mut groups: Vec<Pid> = Vec::new();
     for relative in family {
         match relative.stat {
             // A child that has not begun its session yet is still in our own group.
-            Some(stat) if stat.group != own && stat.group.as_raw() > 1 => {
+            Some(stat)
+                if stat.group != own && Some(stat.group) != shared && stat.group.as_raw() > 1 =>
+            {
                 if !groups.contains(&stat.group) {
                     groups.push(stat.group);
                 }
@@ -203,7 +209,7 @@ mod tests {
         assert_eq!(among(&everybody, between), [grandchild]);
 
         // They are in this process's own group, which must not be struck.
-        strike(&family, Signal::SIGKILL);
+        strike(&family, Signal::SIGKILL, Session::Own);
         assert!(!shell.wait().unwrap().success());
     }
 }

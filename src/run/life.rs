@@ -8,25 +8,28 @@
 //! **No job is started before `Go`**, so everything up to there can simply be dropped.
 
 use std::future::Future;
+use std::os::fd::AsFd;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 
-use super::account::{self, Account};
 use super::alarm::Alarm;
 use super::decide::{Decider, Leader, Limits, Seen, Step};
 use super::failure::NotStarted;
 use super::limits::open_files_of_jobs;
 use super::link::{Keeper, Link, News};
+use super::load::{Load, Outlet};
 use super::orders::Orders;
 use super::orphanage;
 use super::plan::Plan;
-use super::pump::{self, OutputSink, Pump};
+use super::pump::Pump;
 use super::recipe::Brief;
+use super::session::Session;
+use super::signals::Signals;
 use super::story::{End, Ending, Story};
-use super::task::{Identity, Task};
 use super::vigil::{Judgement, Vigil};
 use super::warden::{ANSWERS_WITHIN, Warden, entrust};
 use super::wire::{Command, Said, Told};
@@ -50,19 +53,25 @@ pub(super) struct Life {
     pub(super) tail: String,
 }
 
+/// What acts on a run while it lives.
+pub(super) struct Rule<'a> {
+    pub(super) limits: Limits,
+    pub(super) timeout: Option<Duration>,
+    pub(super) orders: Orders,
+    /// Those that this process gets in the command's stead, if it does.
+    pub(super) signals: Option<&'a mut Signals>,
+}
+
 /// Lives it. See [`execute`](super::execute).
 pub(super) async fn live(
-    task: &Task,
-    identity: &Identity,
-    orders: Orders,
-    grace_on_loss: Duration,
+    load: impl Future<Output = Result<Load, NotStarted>>,
+    rule: Rule<'_>,
     started: impl FnOnce(u32) + Send,
-    sink: Arc<dyn OutputSink>,
 ) -> Result<Life, NotStarted> {
-    let limits = Limits { kill_grace: task.kill_grace, grace_on_loss };
+    let Rule { limits, timeout, orders, signals } = rule;
     let alarm = Alarm::new().map_err(|error| NotStarted::io(&error))?;
-    let mut run = Run { task, limits, decider: Decider::new(limits), orders, alarm };
-    match run.begin(identity).await? {
+    let mut run = Run { limits, timeout, decider: Decider::new(limits), orders, alarm, signals };
+    match run.begin(load).await? {
         None => Ok(Life {
             started: None,
             pid: None,
@@ -70,18 +79,19 @@ pub(super) async fn live(
             ending: Ending::NeverBegan(run.decider.cause()),
             tail: String::new(),
         }),
-        Some(begun) => Ok(run.follow(begun, started, sink).await),
+        Some(begun) => Ok(run.follow(begun, started).await),
     }
 }
 
 struct Run<'a> {
-    task: &'a Task,
     limits: Limits,
+    timeout: Option<Duration>,
     /// Decides as the keeper does: for as long as there is none, and in place of one
     /// that was lost.
     decider: Decider,
     orders: Orders,
     alarm: Alarm,
+    signals: Option<&'a mut Signals>,
 }
 
 /// A keeper that waits for a brief.
@@ -95,27 +105,27 @@ struct Kept {
 struct Begun {
     kept: Kept,
     plan: Plan,
-    stdout: pump::Receiver,
-    stderr: pump::Receiver,
+    outlet: Option<Outlet>,
     vigil: Vigil,
 }
 
 impl Run<'_> {
     /// Nothing if the run was to end before it began.
-    async fn begin(&mut self, identity: &Identity) -> Result<Option<Begun>, NotStarted> {
-        let Some(account) = self.unless_over(account(self.task)).await else { return Ok(None) };
-        let lang = std::env::var_os("LANG");
-        let plan = Plan::new(self.task, identity, account?, lang)?;
+    async fn begin(
+        &mut self,
+        load: impl Future<Output = Result<Load, NotStarted>>,
+    ) -> Result<Option<Begun>, NotStarted> {
+        let Some(load) = self.unless_over(load).await else { return Ok(None) };
+        let Load { plan, session, handed, outlet } = load?;
         let brief = Brief {
             recipe: plan.recipe.clone(),
             limits: self.limits,
-            timeout: self.task.timeout,
+            timeout: self.timeout,
             open_files: open_files_of_jobs(),
+            numbers: handed.iter().map(|(number, _)| *number).collect(),
         };
         let io = |error| NotStarted::io(&error);
-        let (stdout, stdout_end) = pump::pipe().map_err(io)?;
-        let (stderr, stderr_end) = pump::pipe().map_err(io)?;
-        let Some(kept) = self.find_keeper().await? else { return Ok(None) };
+        let Some(kept) = self.find_keeper(session).await? else { return Ok(None) };
 
         let brief = brief.to_bytes();
         let sent = tokio::time::timeout(ANSWERS_WITHIN, kept.link.brief(&brief));
@@ -129,17 +139,18 @@ impl Run<'_> {
         }
         let (trust, stop) = self.orders.read();
         let command = Command { number: 1, trust, stop };
-        kept.link.go(command, &stdout_end, &stderr_end).await.map_err(io)?;
+        let descriptors: Vec<_> = handed.iter().map(|(_, descriptor)| descriptor.as_fd()).collect();
+        kept.link.go(command, &descriptors).await.map_err(io)?;
         let vigil = Vigil::new(BootInstant::now(), self.limits.grace_on_loss, command);
-        Ok(Some(Begun { kept, plan, stdout, stderr, vigil }))
+        Ok(Some(Begun { kept, plan, outlet, vigil }))
     }
 
     /// Has the warden fork a keeper. Nothing if the run is to end.
-    async fn find_keeper(&mut self) -> Result<Option<Kept>, NotStarted> {
+    async fn find_keeper(&mut self, session: Session) -> Result<Option<Kept>, NotStarted> {
         let io = |error| NotStarted::io(&error);
         for _ in 0..TRIES {
             let (link, far_end) = Link::pair().map_err(io)?;
-            let entrusted = entrust(far_end, self.limits.grace_on_loss);
+            let entrusted = entrust(session, far_end, self.limits.grace_on_loss);
             let Some(warden) = self.unless_over(entrusted).await else { return Ok(None) };
             let warden = warden.map_err(io)?;
             match self.unless_over(first_word(&link, &warden)).await {
@@ -165,15 +176,9 @@ impl Run<'_> {
     }
 
     /// Follows the run to its end.
-    async fn follow(
-        &mut self,
-        begun: Begun,
-        started: impl FnOnce(u32) + Send,
-        sink: Arc<dyn OutputSink>,
-    ) -> Life {
-        let Begun { kept: Kept { link, keeper, warden }, plan, stdout, stderr, mut vigil } = begun;
+    async fn follow(&mut self, begun: Begun, started: impl FnOnce(u32) + Send) -> Life {
+        let Begun { kept: Kept { link, keeper, warden }, plan, mut outlet, mut vigil } = begun;
         // Nothing is read before `started` was told, so that its output follows it.
-        let mut pipes = Some((stdout, stderr, sink));
         let mut started = Some(started);
         let mut pump = None;
         let mut story = Story::default();
@@ -181,7 +186,7 @@ impl Run<'_> {
         let mut news = None;
         loop {
             while let Some(news) = news.take().or_else(|| link.read_now()) {
-                story.take(news, &mut self.decider, &mut vigil, self.task);
+                story.take(news, &mut self.decider, &mut vigil, self.timeout);
                 if story.is_over() {
                     break;
                 }
@@ -192,9 +197,9 @@ impl Run<'_> {
                 started(pid);
             }
             if (story.is_loaded || story.exited.is_some() || story.is_over())
-                && let Some((stdout, stderr, sink)) = pipes.take()
+                && let Some(Outlet { stdout, stderr, limit, sink }) = outlet.take()
             {
-                pump = Some(Pump::start(stdout, stderr, self.task.output_limit, sink));
+                pump = Some(Pump::start(stdout, stderr, limit, sink));
             }
             if story.is_over() {
                 break;
@@ -223,11 +228,16 @@ impl Run<'_> {
                 }
             };
             self.alarm.set(wake);
+            let leader = story.forked.filter(|_| story.is_loaded).map(|(pid, _)| pid);
             tokio::select! {
                 said = link.next() => news = Some(said),
                 () = self.orders.changed() => {}
                 () = self.alarm.rung() => {}
                 () = keeper.died(), if !keeper_dead => keeper_dead = true,
+                signal = signal(&mut self.signals, leader) => {
+                    // One for which there is no room is lost, as the kernel would have it.
+                    link.tell(&Told::Signal(signal));
+                }
             }
         }
         drop(link);
@@ -287,17 +297,12 @@ impl Run<'_> {
     }
 }
 
-/// On a thread of its own, because the user database may hang; not on one of the
-/// runtime's, because that takes it for a fault of ours when there can be no more.
-async fn account(task: &Task) -> Result<Account, NotStarted> {
-    let (user, group) = (task.user.clone(), task.group.clone());
-    let (found, account) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().name("solocron-user".to_owned());
-    let look_up = move || {
-        let _nobody_waits = found.send(account::resolve(user.as_deref(), group.as_deref()));
-    };
-    thread.spawn(look_up).map_err(|error| NotStarted::io(&error))?;
-    account.await.unwrap_or_else(|_| Err(NotStarted::resources(Errno::ENOMEM)))
+/// The next signal for the command, whose leader is `leader` once its program is loaded.
+async fn signal(signals: &mut Option<&mut Signals>, leader: Option<u32>) -> Signal {
+    match signals {
+        Some(signals) => signals.next_for(leader).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// What comes first from a new keeper; nothing from a warden that is stopped, or as good

@@ -68,14 +68,18 @@ impl Link {
         Ok(())
     }
 
-    /// Tells it to begin, with the ends of standard output and error.
+    /// Tells it to begin, with the descriptors that the brief numbers.
     pub(super) async fn go(
         &self,
         command: Command,
-        stdout: &OwnedFd,
-        stderr: &OwnedFd,
+        descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
-        self.send(&Told::Go(command), &[stdout.as_fd(), stderr.as_fd()]).await
+        let mut chunks = descriptors.chunks(packets::MOST_DESCRIPTORS);
+        let last = chunks.next_back().unwrap_or_default();
+        for chunk in chunks {
+            self.send(&Told::Part(Vec::new()), chunk).await?;
+        }
+        self.send(&Told::Go(command), last).await
     }
 
     async fn send(&self, told: &Told, with: &[BorrowedFd<'_>]) -> io::Result<()> {

@@ -31,6 +31,14 @@
 //!
 //! Out of reach is what the job has others do: a service manager, a container engine, `at`.
 //!
+//! # In the caller's surroundings
+//!
+//! An [`Errand`] is a command of whoever called this program, at the caller's terminal and
+//! with all that the caller has. The tiers are the same; only the session is not, and no
+//! output is read. What is in the caller's process group is signalled one by one, because
+//! others are in it too: what forks faster than it can be listed is ended whole only where
+//! there is a control group.
+//!
 //! # Dropping
 //!
 //! When the future of [`execute`] is dropped, the tree is killed, but nobody waits until
@@ -43,12 +51,14 @@ mod cgroup;
 mod child;
 mod decide;
 mod environment;
+mod errand;
 mod failure;
 mod family;
 mod keeper;
 mod life;
 mod limits;
 mod link;
+mod load;
 mod orders;
 mod orphanage;
 mod output;
@@ -58,6 +68,8 @@ mod plan;
 mod pump;
 mod reap;
 mod recipe;
+mod session;
+mod signals;
 mod story;
 mod tail;
 mod task;
@@ -72,16 +84,19 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 pub use self::environment::PATH;
+pub use self::errand::{Errand, Farewell, Surroundings};
 pub use self::limits::raise_open_files;
 pub use self::orders::{Orders, Stop, Trust};
 pub use self::output::MAX_LINE;
 pub use self::pump::{OutputSink, Stream};
+pub use self::signals::Signals;
 pub use self::task::{Identity, Task};
 pub use self::warden::serve_if_warden;
 
-use self::decide::{Cause, Exit, Verdict};
+use self::decide::{Cause, Exit, Limits, Verdict};
 use self::failure::NotStarted;
-use self::life::Life;
+use self::life::{Life, Rule};
+use self::load::Load;
 use self::story::Ending;
 use crate::clock::BootInstant;
 use crate::outcome::Outcome;
@@ -125,7 +140,9 @@ pub async fn execute(
     sink: Arc<dyn OutputSink>,
 ) -> Report {
     let began = BootInstant::now();
-    match life::live(task, identity, orders, grace_on_loss, started, sink).await {
+    let limits = Limits { kill_grace: task.kill_grace, grace_on_loss };
+    let rule = Rule { limits, timeout: task.timeout, orders, signals: None };
+    match life::live(Load::of_job(task, identity, sink), rule, started).await {
         Ok(Life { failure: Some(failure), started, tail, .. }) => {
             not_started(&failure, started.unwrap_or(began), tail)
         }

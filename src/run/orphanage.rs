@@ -6,7 +6,8 @@
 //! The process that solocron runs in may have children of its own, which are nobody's
 //! business here. So a child counts as adopted only if it is in another session than
 //! this process (every job begins one), was not there before the first warden was, and
-//! is no warden and no keeper.
+//! is no warden and no keeper. A process that runs commands in its own session starts
+//! nothing else: there the session does not count.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,6 +19,7 @@ use nix::unistd::{Pid, getpid, getsid};
 use super::family::{self, Stat, children, descendants};
 use super::keeper::PATIENCE;
 use super::reap;
+use super::session::Session;
 use super::warden::Warden;
 use crate::clock::BootInstant;
 
@@ -28,6 +30,8 @@ pub(super) struct Kin {
     /// What was there before the first warden, once there is one.
     before: Option<Vec<Pid>>,
     known: HashSet<Pid>,
+    /// Where commands were started in this process's session: its group.
+    shared: Option<Session>,
 }
 
 impl Kin {
@@ -35,6 +39,13 @@ impl Kin {
     pub(super) fn add(&mut self, pid: Pid) -> Known {
         self.known.insert(pid);
         Known(pid)
+    }
+
+    /// Commands are started in `session` from now on.
+    pub(super) fn lives_in(&mut self, session: Session) {
+        if let Session::Callers(_) = session {
+            self.shared = Some(session);
+        }
     }
 
     fn knows(&self, pid: Pid) -> bool {
@@ -97,12 +108,14 @@ fn sweep(patience_lost: bool) -> bool {
     let Ok(own_session) = getsid(None) else { return true };
     among_kin(|kin| {
         let is_adopted = |pid: Pid| {
-            !kin.knows(pid) && Stat::of(pid).is_some_and(|stat| stat.session != own_session)
+            !kin.knows(pid)
+                && Stat::of(pid)
+                    .is_some_and(|stat| kin.shared.is_some() || stat.session != own_session)
         };
         let strays = descendants(getpid(), is_adopted);
         let stuck = patience_lost
             && strays.iter().filter(|one| !one.is_zombie()).all(|one| one.is_out_of_reach());
-        family::strike(&strays, Signal::SIGKILL);
+        family::strike(&strays, Signal::SIGKILL, kin.shared.unwrap_or(Session::Own));
         for stray in &strays {
             // Those further down have parents that reap them, or become ours.
             let _ = reap::this(stray.pid);

@@ -18,7 +18,7 @@ use nix::sys::socket::{
 pub(super) const LONGEST: usize = 16 * 1024;
 
 /// The most descriptors in one packet.
-const MOST_DESCRIPTORS: usize = 2;
+pub(super) const MOST_DESCRIPTORS: usize = 16;
 
 /// What one look at a socket found.
 #[derive(Debug)]

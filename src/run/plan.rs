@@ -1,6 +1,7 @@
 //! From a task to the recipe of its command: everything is looked up and laid out
 //! before anything is started.
 
+use std::collections::BTreeMap;
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -26,25 +27,49 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(
+    /// That of a job's run.
+    pub(super) fn of_job(
         task: &Task,
         identity: &Identity,
         account: Account,
         lang: Option<OsString>,
     ) -> Result<Self, NotStarted> {
-        let all = environment(task, identity, &account.home, lang);
-        let words: Vec<&str> = match &task.work {
-            Work::Command(words) => words.iter().map(AsRef::as_ref).collect(),
-            Work::Shell(text) => vec!["/bin/sh", "-c", text],
+        let words: Vec<&OsStr> = match &task.work {
+            Work::Command(words) => words.iter().map(|word| OsStr::new(&**word)).collect(),
+            Work::Shell(text) => vec!["/bin/sh".as_ref(), "-c".as_ref(), OsStr::new(&**text)],
         };
+        let all = environment(task, identity, &account.home, lang);
+        let all = all.iter().map(|(name, value)| (OsStr::new(name), value.as_os_str()));
+        let mut plan = Self::of(&words, &all.collect())?;
+        plan.recipe.dirs = match &task.cwd {
+            Some(cwd) => vec![c_string(cwd.as_ref(), || "`cwd`".to_owned())?],
+            None => {
+                vec![c_string(account.home.as_ref(), || "the home".to_owned())?, c"/".to_owned()]
+            }
+        };
+        plan.recipe.umask = task.umask.map(Mode::from_bits_truncate);
+        plan.recipe.ids = account.change.as_ref().map(|change| Ids {
+            uid: change.uid,
+            gid: change.gid,
+            groups: change.groups.clone(),
+        });
+        plan.change = account.change;
+        Ok(plan)
+    }
+
+    /// That of a command which is as its caller is, in all that is not said here.
+    pub(super) fn of(
+        words: &[&OsStr],
+        environment: &BTreeMap<&OsStr, &OsStr>,
+    ) -> Result<Self, NotStarted> {
         let program = *words.first().ok_or(NotStarted::Empty)?;
         if program.is_empty() {
             return Err(NotStarted::Empty);
         }
-        let argv = words.iter().map(|word| c_string(word.as_ref(), || "the command".to_owned()));
+        let argv = words.iter().map(|word| c_string(word, || "the command".to_owned()));
 
-        let path = all.get("PATH").map_or(PATH.as_ref(), OsString::as_os_str);
-        let (candidates, searched) = if program.contains('/') {
+        let path = environment.get(OsStr::new("PATH")).copied().unwrap_or(PATH.as_ref());
+        let (candidates, searched) = if program.as_bytes().contains(&b'/') {
             (vec![PathBuf::from(program)], None)
         } else {
             let found = std::env::split_paths(path).map(|dir| dir.join(program)).collect();
@@ -53,33 +78,23 @@ impl Plan {
         let candidates =
             candidates.iter().map(|path| c_string(path.as_ref(), || "the command".to_owned()));
 
-        let environment = all.iter().map(|(name, value)| {
+        let lines = environment.iter().map(|(name, value)| {
             let mut line = OsString::from(name);
             line.push("=");
             line.push(value);
             c_string(&line, || format!("the variable {name:?}"))
         });
-
-        let dirs = match &task.cwd {
-            Some(cwd) => vec![c_string(cwd.as_ref(), || "`cwd`".to_owned())?],
-            None => {
-                vec![c_string(account.home.as_ref(), || "the home".to_owned())?, c"/".to_owned()]
-            }
-        };
-        let ids = account.change.as_ref().map(|change| Ids {
-            uid: change.uid,
-            gid: change.gid,
-            groups: change.groups.clone(),
-        });
         let recipe = Recipe {
             candidates: candidates.collect::<Result<_, _>>()?,
             argv: argv.collect::<Result<_, _>>()?,
-            environment: environment.collect::<Result<_, _>>()?,
-            dirs,
-            umask: task.umask.map(Mode::from_bits_truncate),
-            ids,
+            environment: lines.collect::<Result<_, _>>()?,
+            dirs: vec![c".".to_owned()],
+            umask: None,
+            ignored: 0,
+            ids: None,
         };
-        Ok(Self { program: program.into(), searched, change: account.change, recipe })
+        let program = program.to_string_lossy().into();
+        Ok(Self { program, searched, change: None, recipe })
     }
 
     /// `path` as the command would see it.
@@ -100,7 +115,7 @@ mod tests {
     use crate::table::Variable;
 
     fn plan(task: &Task) -> Result<Plan, NotStarted> {
-        Plan::new(task, &identity(), Account { home: "/home/web".into(), change: None }, None)
+        Plan::of_job(task, &identity(), Account { home: "/home/web".into(), change: None }, None)
     }
 
     #[test]

@@ -1,12 +1,13 @@
 //! What the daemon has heard of a run, and what follows from it.
 
+use std::time::Duration;
+
 use nix::errno::Errno;
 
 use super::decide::{Cause, Decider, Exit};
 use super::failure::NotStarted;
 use super::link::News;
 use super::plan::Plan;
-use super::task::Task;
 use super::vigil::Vigil;
 use super::wire::Said;
 use super::word::Stumble;
@@ -52,7 +53,7 @@ impl Story {
         news: News,
         decider: &mut Decider,
         vigil: &mut Vigil,
-        task: &Task,
+        timeout: Option<Duration>,
     ) {
         let said = match news {
             News::Said(said, _) => said,
@@ -61,7 +62,7 @@ impl Story {
         match said {
             Said::Forked(pid, at) => {
                 self.forked = Some((pid.as_raw().unsigned_abs(), at));
-                decider.started(at, task.timeout);
+                decider.started(at, timeout);
             }
             Said::Loaded => self.is_loaded = true,
             Said::Stumbled(stumble) => self.stumble = Some(stumble),

@@ -4,11 +4,12 @@
 //!  daemon              warden                 keeper                        job
 //!    │ Order + socket ──▶ │ fork ────────────────▶│
 //!    │ ◀──────────────────┼───────── Here + pidfd │   no job is started before Go,
-//!    │ Part … Go + stdout, stderr ───────────────▶│   so up to here both can be dropped
+//!    │ Part … Go + descriptors ──────────────────▶│   so up to here both can be dropped
 //!    │ ◀──────────────────┼────────────── Forked ─│─ fork, exec ──────────▶ │
 //!    │ ◀──────────────────┼── Loaded or Stumbled ─│                         │
 //!    │ Orders ────────────┼──────────────────────▶│                         │
 //!    │ ◀──────────────────┼─────────────── Heard ─│ TERM, grace, KILL ────▶ │
+//!    │ Signal ────────────┼──────────────────────▶│ ──────────────────────▶ │
 //!    │ ◀──────────────────┼─────────────── Ended ─│◀──────────────────── exit
 //!    │ ◀──────────────────┼──────────────── Gone ─│ nothing of the tree is left
 //!    │ ◀───────── Cleared │ only where the keeper died before it could say Gone
@@ -19,6 +20,7 @@
 //! socket closes without a word, nobody is left who could.
 
 use nix::errno::Errno;
+use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use super::bytes::{Reader, Writer};
@@ -30,12 +32,15 @@ use crate::clock::BootInstant;
 /// What the daemon tells a keeper.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Told {
-    /// The next part of the brief.
+    /// The next part of the brief. May come with descriptors.
     Part(Vec<u8>),
-    /// That was all of it: begin. Comes with the ends of standard output and error.
+    /// That was all of it: begin. Comes with the rest of the descriptors, in the order
+    /// in which the brief numbers them.
     Go(Command),
     /// What is in force now.
     Orders(Command),
+    /// The leader is to get this signal.
+    Signal(Signal),
 }
 
 /// The orders in force.
@@ -99,6 +104,7 @@ impl Told {
             Self::Part(part) => out.u8(0).bytes(part),
             Self::Go(command) => command.put(out.u8(1)),
             Self::Orders(command) => command.put(out.u8(2)),
+            Self::Signal(signal) => out.u8(3).u32((*signal as i32).cast_unsigned()),
         };
         out.finish()
     }
@@ -109,6 +115,7 @@ impl Told {
             0 => Self::Part(from.rest().to_vec()),
             1 => Self::Go(Command::get(&mut from)?),
             2 => Self::Orders(Command::get(&mut from)?),
+            3 => Self::Signal(Signal::try_from(from.u32()?.cast_signed()).ok()?),
             _ => return None,
         })
     }
@@ -294,6 +301,8 @@ mod tests {
                 }
             }
         }
+        let signal = Told::Signal(Signal::SIGWINCH);
+        assert_eq!(Told::from_bytes(&signal.to_bytes()), Some(signal));
         let part = Told::Part(vec![7; Told::PART]);
         assert!(part.to_bytes().len() <= super::super::packets::LONGEST);
         assert_eq!(Told::from_bytes(&part.to_bytes()), Some(part));

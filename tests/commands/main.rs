@@ -14,6 +14,7 @@ mod drain;
 mod environment;
 mod failures;
 mod history;
+mod lock;
 mod log_forms;
 mod next;
 mod output;

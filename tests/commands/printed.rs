@@ -4,8 +4,8 @@ use insta::assert_snapshot;
 
 use crate::bench::Bench;
 
-const COMMANDS: [&str; 8] =
-    ["run", "check", "next", "history", "slot", "schema", "completions", "man"];
+const COMMANDS: [&str; 9] =
+    ["run", "check", "next", "history", "slot", "lock", "schema", "completions", "man"];
 
 fn said(arguments: &[&str]) -> String {
     Bench::empty().run(arguments).good()
@@ -26,7 +26,7 @@ fn every_command_has_its_help() {
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{help}");
         assert!(help.contains("-c, --config <PATH>"), "{help}");
     }
-    for command in ["run", "next", "history", "slot"] {
+    for command in ["run", "next", "history", "slot", "lock"] {
         assert_snapshot!(format!("help_{command}"), said(&[command, "--help"]));
     }
 }
@@ -93,6 +93,7 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
         (&["next", "backup", "--schedule", "@daily"], "--schedule"),
         (&["--store"], "--store <URL>"),
         (&["completions"], "<SHELL>"),
+        (&["lock", "job", "true"], "solocron lock [OPTIONS] <NAME> -- <CMD>..."),
     ] {
         let said = bench.run(arguments).refused(2);
         assert!(said.contains(words), "{arguments:?}: {said}");

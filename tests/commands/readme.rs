@@ -91,3 +91,22 @@ fn the_schedules_of_the_table_are_schedules() {
         assert_eq!(said.lines().count(), 6, "{schedule}: {said}");
     }
 }
+
+#[test]
+fn a_command_is_run_under_a_lock_as_it_says() {
+    let block = blocks("sh").into_iter().find(|block| block.contains("solocron lock")).unwrap();
+    let bench = Bench::empty();
+    for name in ["pg_dump", "deploy.sh", "report", "mail"] {
+        let script = bench.write(name, "#!/bin/sh\necho \"${0##*/} $*\" >> ran\n");
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(script, executable).unwrap();
+    }
+    let answer = bench.shell(&format!("set -e; PATH=$PWD:$PATH\n{block}"));
+    assert_eq!((answer.code, answer.stderr.as_str()), (Some(0), ""));
+    let mut ran = ended_lines(&bench.path("ran"));
+    ran.sort();
+    assert_eq!(
+        ran,
+        ["deploy.sh ", "mail -s report ops@example.com", "pg_dump -f app.dump app", "report "]
+    );
+}

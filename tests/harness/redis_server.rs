@@ -78,17 +78,11 @@ impl Builder {
     }
 
     pub(crate) fn start(self) -> RedisServer {
-<<<<<<< ours
         let mut folder = tempfile::tempdir().unwrap();
-        if self.tls {
-            certificates::write(folder.path());
-=======
-        let folder = tempfile::tempdir().unwrap();
         match &self.certificates {
             Some(from) => certificates::copy(from, folder.path()),
             None if self.tls => certificates::write(folder.path()),
             None => {}
->>>>>>> theirs
         }
         let mut last = String::new();
         for _ in 0..20 {

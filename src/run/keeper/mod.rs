@@ -41,18 +41,21 @@ use super::orders::{Stop, Trust};
 use super::packets::{self, Received};
 use super::pidfd;
 use super::recipe::Brief;
+use super::session::Session;
 use super::wire::{Command, Heard, Said, Told};
 use super::word::Stumble;
 use crate::clock::BootInstant;
 
 /// Lives the life of a keeper whose run is at the other end of `control`. In a process
 /// forked for it, which has one thread and every signal blocked.
-pub(super) fn live(control: OwnedFd, own: Option<&Own>) -> ! {
+pub(super) fn live(control: OwnedFd, own: Option<&Own>, session: Session) -> ! {
     let _ = prctl::set_name(c"solocron-keeper");
-    // Cannot fail in a process that was just forked.
-    let _ = setsid();
+    if session == Session::Own {
+        // Cannot fail in a process that was just forked.
+        let _ = setsid();
+    }
     let _ = prctl::set_child_subreaper(true);
-    match Keeper::briefed(control) {
+    match Keeper::briefed(control, session) {
         Some(keeper) => {
             keeper.keep(own);
             leave(0)
@@ -70,11 +73,12 @@ pub(super) fn leave(code: i32) -> ! {
 }
 
 struct Keeper {
+    session: Session,
     post: Post,
     brief: Brief,
     decider: Decider,
-    stdout: OwnedFd,
-    stderr: OwnedFd,
+    /// What the command is handed, in the order of the brief's numbers.
+    handed: Vec<OwnedFd>,
 }
 
 /// The wire to the daemon.
@@ -86,19 +90,21 @@ struct Post {
     number: u32,
     trust: Trust,
     stop: Option<Stop>,
+    /// What the leader is still to get.
+    signals: Vec<Signal>,
     last: Option<Heard>,
 }
 
 impl Keeper {
     /// Says that it is there, and waits for the brief and the word to begin. Nothing
     /// if the daemon wants it no more.
-    fn briefed(control: OwnedFd) -> Option<Self> {
+    fn briefed(control: OwnedFd, session: Session) -> Option<Self> {
         let (warden, own) = (getppid(), getpid());
         let handle = pidfd::open(own).ok();
         let handles: Vec<_> = handle.iter().map(AsFd::as_fd).collect();
         packets::send(&control, &Said::Here(own).to_bytes(), &handles).ok()?;
 
-        let mut brief = Vec::new();
+        let (mut brief, mut handed) = (Vec::new(), Vec::new());
         let mut buffer = vec![0; packets::LONGEST];
         loop {
             wait_for(&[control.as_fd()]);
@@ -107,28 +113,41 @@ impl Keeper {
                 Received::Nothing => continue,
                 Received::End => return None,
             };
+            handed.extend(descriptors);
             match Told::from_bytes(&buffer[..length])? {
                 Told::Part(part) => brief.extend(part),
-                Told::Orders(_) => {}
+                Told::Orders(_) | Told::Signal(_) => {}
                 Told::Go(Command { number, trust, stop }) => {
-                    // Both ends of output come, or there is no room for them.
-                    let [stdout, stderr] = <[OwnedFd; 2]>::try_from(descriptors).ok()?;
                     let brief = Brief::from_bytes(&brief)?;
+                    // All descriptors come, or there is no room for them.
+                    if brief.numbers.len() != handed.len() {
+                        return None;
+                    }
                     let decider = Decider::new(brief.limits);
-                    let post =
-                        Post { warden, control, open: true, number, trust, stop, last: None };
-                    return Some(Self { post, brief, decider, stdout, stderr });
+                    let post = Post {
+                        warden,
+                        control,
+                        open: true,
+                        number,
+                        trust,
+                        stop,
+                        signals: Vec::new(),
+                        last: None,
+                    };
+                    return Some(Self { session, post, brief, decider, handed });
                 }
             }
         }
     }
 
     fn keep(self, own: Option<&Own>) {
-        let Self { mut post, brief, mut decider, stdout, stderr } = self;
+        let Self { session, mut post, brief, mut decider, handed } = self;
         // Whatever may fail for want of something comes before the fork.
-        let tools = Tools::new()
-            .and_then(|tools| Ok((tools, pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?)));
-        let (tools, (word, word_end)) = match tools {
+        let tools = Tools::new().and_then(|tools| {
+            let (word, word_end) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK)?;
+            Ok((tools, word, Ends::new(&brief.numbers, handed, word_end)?))
+        });
+        let (tools, word, ends) = match tools {
             Ok(tools) => tools,
             Err(errno) => return post.say(Said::NotForked(errno)),
         };
@@ -139,11 +158,11 @@ impl Keeper {
         }
 
         let group = own.and_then(|own| own.divide(getpid()));
-        let ends = Ends { stdout, stderr, word: word_end };
         let image = Image::new(
             &brief.recipe,
             &ends,
             group.as_ref().and_then(RunGroup::entrance),
+            session,
             brief.open_files,
         );
         let forked_at = BootInstant::now();
@@ -165,11 +184,12 @@ impl Keeper {
         drop(brief);
 
         let mut word = Some(word);
-        let mut tree = Tree::new(leader, group);
+        let mut tree = Tree::new(leader, group, session);
         let mut told_end = false;
         loop {
             post.listen();
             let exit = tree.reap();
+            post.signals.drain(..).for_each(|signal| tree.pass_on(signal));
             // After the exit: what the child had to say, it said before.
             if let Some(said) = heard_word(&mut word, exit.is_some()) {
                 post.say(said);
@@ -210,9 +230,14 @@ impl Post {
             match packets::receive(&self.control, &mut buffer) {
                 Ok(Received::Nothing) => return,
                 Ok(Received::Packet { length, .. }) => {
-                    if let Some(Told::Orders(command)) = Told::from_bytes(&buffer[..length]) {
-                        Command { number: self.number, trust: self.trust, stop: self.stop } =
-                            command;
+                    match Told::from_bytes(&buffer[..length]) {
+                        Some(Told::Orders(command)) => {
+                            Command { number: self.number, trust: self.trust, stop: self.stop } =
+                                command;
+                        }
+                        Some(Told::Signal(signal)) => self.signals.push(signal),
+                        // What a run begins with comes once.
+                        Some(Told::Part(_) | Told::Go(_)) | None => {}
                     }
                 }
                 Ok(Received::End) | Err(_) => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid};
 
 use crate::clock::BootInstant;
@@ -10,6 +10,7 @@ use crate::run::cgroup::RunGroup;
 use crate::run::decide::{Blow, Exit};
 use crate::run::family::{self, descendants};
 use crate::run::reap::{self, Reaped};
+use crate::run::session::Session;
 use crate::run::wire::Said;
 
 /// The first pause between two blows to a tree that was killed; each further one is
@@ -23,6 +24,7 @@ pub(in crate::run) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The descendants of this process: nothing else is ever forked here.
 pub(super) struct Tree {
+    session: Session,
     leader: Pid,
     group: Option<RunGroup>,
     exit: Option<Exit>,
@@ -34,8 +36,9 @@ pub(super) struct Tree {
 }
 
 impl Tree {
-    pub(super) fn new(leader: Pid, group: Option<RunGroup>) -> Self {
+    pub(super) fn new(leader: Pid, group: Option<RunGroup>, session: Session) -> Self {
         Self {
+            session,
             leader,
             group,
             exit: None,
@@ -73,21 +76,29 @@ impl Tree {
         self.killed_at.is_some()
     }
 
+    /// Passes a signal on to the leader, while there is one.
+    pub(super) fn pass_on(&self, signal: Signal) {
+        // It is our child, and not reaped: nobody else can have its number.
+        if self.exit.is_none() {
+            let _ = kill(self.leader, signal);
+        }
+    }
+
     /// Signals every process of it.
     pub(super) fn strike(&mut self, blow: Blow) {
         match blow {
             Blow::Term => {
                 let all = descendants(getpid(), |_| true);
-                family::strike(&all, Signal::SIGTERM);
+                family::strike(&all, Signal::SIGTERM, self.session);
                 // A stopped process takes its TERM only when it goes on.
-                family::strike(&all, Signal::SIGCONT);
+                family::strike(&all, Signal::SIGCONT, self.session);
             }
             Blow::Kill => {
                 if let Some(group) = &self.group {
                     group.kill();
                 }
                 let all = descendants(getpid(), |_| true);
-                family::strike(&all, Signal::SIGKILL);
+                family::strike(&all, Signal::SIGKILL, self.session);
                 let now = BootInstant::now();
                 let killed_at = *self.killed_at.get_or_insert(now);
                 if now.since(killed_at) >= PATIENCE {

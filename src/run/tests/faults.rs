@@ -114,7 +114,7 @@ async fn a_keeper_that_is_stopped_between_term_and_kill_does_not_save_its_job_th
 #[tokio::test]
 async fn a_keeper_that_is_told_nothing_starts_nothing() {
     let (link, far_end) = link::Link::pair().unwrap();
-    warden::entrust(far_end, GRACE).await.unwrap();
+    warden::entrust(session::Session::Own, far_end, GRACE).await.unwrap();
     let link::News::Said(wire::Said::Here(keeper), handle) = link.next().await else {
         panic!("it says that it is there")
     };

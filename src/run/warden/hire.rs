@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::run::bytes::Writer;
 use crate::run::orphanage::{self, Known};
+use crate::run::session::Session;
 use crate::run::{family, packets};
 
 /// How long a warden may take to answer before it counts as stopped.
@@ -60,21 +61,48 @@ struct Hired {
     orders: OwnedFd,
 }
 
-struct Order {
-    control: OwnedFd,
-    grace_on_loss: Duration,
-    reply: oneshot::Sender<io::Result<Arc<Warden>>>,
+/// What the thread that hires wardens is asked for.
+enum Order {
+    /// A keeper.
+    Keeper {
+        session: Session,
+        control: OwnedFd,
+        grace_on_loss: Duration,
+        reply: oneshot::Sender<io::Result<Arc<Warden>>>,
+    },
+    /// That the warden of the caller's session goes; it is told which that is.
+    Dismissal(oneshot::Sender<Option<Arc<Warden>>>),
 }
 
 /// Has the warden, which is started if there is none, fork a keeper for the run at the
 /// other end of `control`. It is done when it was asked to; the keeper itself answers.
 pub(in crate::run) async fn entrust(
+    session: Session,
     control: OwnedFd,
     grace_on_loss: Duration,
 ) -> io::Result<Arc<Warden>> {
     let (reply, answer) = oneshot::channel();
-    send(Order { control, grace_on_loss, reply })?;
+    send(Order::Keeper { session, control, grace_on_loss, reply })?;
     answer.await.map_err(|_| io::Error::other("the thread that starts keepers is gone"))?
+}
+
+/// Returns when the warden of the caller's session, which has nothing left to do, is gone:
+/// not every process that inherits children notes their end.
+pub(in crate::run) async fn dismiss() {
+    const PAUSE: Duration = Duration::from_millis(1);
+    let (reply, answer) = oneshot::channel();
+    if send(Order::Dismissal(reply)).is_err() {
+        return;
+    }
+    let Ok(Some(warden)) = answer.await else { return };
+    let leaves = async {
+        while !warden.is_dead() {
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    if tokio::time::timeout(ANSWERS_WITHIN, leaves).await.is_err() {
+        warden.kill();
+    }
 }
 
 fn send(order: Order) -> io::Result<()> {
@@ -95,21 +123,31 @@ fn send(order: Order) -> io::Result<()> {
 }
 
 fn serve(orders: &mpsc::Receiver<Order>) {
-    let mut hired = None;
-    while let Ok(Order { control, grace_on_loss, reply }) = orders.recv() {
-        if reply.is_closed() {
-            continue;
+    // A process has one kind; tests may have both.
+    let (mut own, mut callers) = (None, None);
+    while let Ok(order) = orders.recv() {
+        match order {
+            Order::Keeper { reply, .. } if reply.is_closed() => {}
+            Order::Keeper { session, control, grace_on_loss, reply } => {
+                let hired = if session == Session::Own { &mut own } else { &mut callers };
+                let handed = hand_over(hired, session, &control, grace_on_loss);
+                // Ours must be closed for its end to be seen, before anybody waits for it.
+                drop(control);
+                let _nobody_waits = reply.send(handed);
+            }
+            Order::Dismissal(reply) => {
+                // Its wire is closed here, which dismisses it.
+                let dismissed = callers.take().map(|Hired { warden, .. }| warden);
+                let _nobody_waits = reply.send(dismissed);
+            }
         }
-        let handed = hand_over(&mut hired, &control, grace_on_loss);
-        // Ours must be closed for its end to be seen, before anybody waits for it.
-        drop(control);
-        let _nobody_waits = reply.send(handed);
     }
 }
 
 /// Hands it to the warden, to a new one where the old one takes nothing more.
 fn hand_over(
     hired: &mut Option<Hired>,
+    session: Session,
     control: &OwnedFd,
     grace_on_loss: Duration,
 ) -> io::Result<Arc<Warden>> {
@@ -127,18 +165,18 @@ fn hand_over(
             Err(_) => warden.kill(),
         }
     }
-    let new = hired.insert(hire()?);
+    let new = hired.insert(hire(session)?);
     packets::send_patiently(&new.orders, &order, control.as_fd())?;
     Ok(Arc::clone(&new.warden))
 }
 
-fn hire() -> io::Result<Hired> {
+fn hire(session: Session) -> io::Result<Hired> {
     // What a warden leaves when it dies becomes ours.
     prctl::set_child_subreaper(true)?;
     let (orders, theirs) = packets::pair()?;
     let patience = TimeVal::new(ANSWERS_WITHIN.as_secs().cast_signed(), 0);
     setsockopt(&orders, sockopt::SendTimeout, &patience)?;
-    let mut program = super::program()?;
+    let mut program = super::program(session)?;
     program
         .env_clear()
         .stdin(Stdio::from(theirs))
@@ -147,6 +185,7 @@ fn hire() -> io::Result<Hired> {
         .stderr(Stdio::null());
     let warden = orphanage::among_kin(|kin| {
         let child = program.spawn().map_err(explain)?;
+        kin.lives_in(session);
         let known = kin.add(Pid::from_raw(child.id().cast_signed()));
         io::Result::Ok(Warden { known, child: Mutex::new(child) })
     })?;

@@ -32,7 +32,8 @@
 //! # Starting it
 //!
 //! The daemon starts the warden at its first run, from `/proc/self/exe`, under the name
-//! [`NAME`]. So the program must call [`serve_if_warden`] before anything else: there
+//! [`NAME`]; for commands in the caller's session, with the caller's process group as its
+//! argument. So the program must call [`serve_if_warden`] before anything else: there
 //! the warden's life begins and ends.
 
 mod hire;
@@ -44,7 +45,9 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-pub(super) use self::hire::{ANSWERS_WITHIN, Warden, entrust};
+pub(super) use self::hire::{ANSWERS_WITHIN, Warden, dismiss, entrust};
+
+use super::session::Session;
 
 /// What the warden is called: its first argument, and its name in lists of processes.
 const NAME: &str = "solocron-warden";
@@ -56,21 +59,26 @@ static PREPARED: AtomicBool = AtomicBool::new(false);
 /// was started to be the warden, it is that from here on, and the call does not return.
 /// A program that does not call it cannot run commands.
 pub fn serve_if_warden() {
-    if std::env::args_os().next().as_deref() == Some(OsStr::new(NAME)) {
-        serve::on_standard_input();
+    let mut arguments = std::env::args_os();
+    if arguments.next().as_deref() == Some(OsStr::new(NAME)) {
+        serve::on_standard_input(Session::from_argument(arguments.next().as_deref()));
     }
     PREPARED.store(true, Ordering::Release);
 }
 
 /// How to start the warden.
-fn program() -> io::Result<Command> {
+fn program(session: Session) -> io::Result<Command> {
     if !PREPARED.load(Ordering::Acquire) {
         return Err(io::Error::other(
             "this program does not call `solocron::run::serve_if_warden` at its start",
         ));
     }
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(NAME);
+    command.arg0(NAME).args(session.to_argument());
+    if let Session::Callers(_) = session {
+        // From its first instruction: a Ctrl-C must not end it.
+        command.process_group(0);
+    }
     Ok(command)
 }
 

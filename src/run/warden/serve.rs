@@ -30,6 +30,7 @@ use crate::run::family::{self, descendants};
 use crate::run::keeper::{self, PATIENCE, told_of_children};
 use crate::run::packets::{self, Received};
 use crate::run::reap::{self, Reaped};
+use crate::run::session::Session;
 use crate::run::wire::Said;
 
 /// How much longer than the longest grace keepers may take when the daemon is gone.
@@ -40,9 +41,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
 /// Serves the daemon at the other end of standard input, and ends with it.
-pub(super) fn on_standard_input() -> ! {
-    match settle() {
-        Ok((orders, children)) => Warden::new(orders, children).serve(),
+pub(super) fn on_standard_input(session: Session) -> ! {
+    match settle(session) {
+        Ok((orders, children)) => Warden::new(orders, children, session).serve(),
         Err(errno) => {
             let _ = writeln!(
                 std::io::stderr(),
@@ -56,7 +57,7 @@ pub(super) fn on_standard_input() -> ! {
 
 /// Makes this process a good parent: out of reach of terminals and service managers,
 /// small, and with nothing open but its socket.
-fn settle() -> nix::Result<(OwnedFd, SignalFd)> {
+fn settle(session: Session) -> nix::Result<(OwnedFd, SignalFd)> {
     // Above the three, and closed on exec.
     let orders = std::io::stdin().as_fd().try_clone_to_owned().map_err(|_| Errno::EBADF)?;
     // Whoever started this by hand is told so, and harmed in no way.
@@ -70,7 +71,10 @@ fn settle() -> nix::Result<(OwnedFd, SignalFd)> {
     // SAFETY: the default runs no code of ours.
     unsafe { sigaction(Signal::SIGCHLD, &default)? };
     let _ = prctl::set_name(c"solocron-warden");
-    let _ = setsid();
+    // In the caller's, it was started in a group of its own.
+    if session == Session::Own {
+        let _ = setsid();
+    }
     prctl::set_child_subreaper(true)?;
 
     let null = open(c"/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -107,6 +111,7 @@ struct Ward {
 }
 
 struct Warden {
+    session: Session,
     /// Nothing once the daemon is gone.
     orders: Option<OwnedFd>,
     children: SignalFd,
@@ -127,8 +132,9 @@ struct Clearing {
 }
 
 impl Warden {
-    fn new(orders: OwnedFd, children: SignalFd) -> Self {
+    fn new(orders: OwnedFd, children: SignalFd, session: Session) -> Self {
         Self {
+            session,
             orders: Some(orders),
             children,
             own: Own::find(),
@@ -184,7 +190,7 @@ impl Warden {
                 self.orders = None;
                 self.wards.clear();
                 self.dead.clear();
-                keeper::live(control, self.own.as_ref())
+                keeper::live(control, self.own.as_ref(), self.session)
             }
             Ok(ForkResult::Parent { child }) => {
                 self.wards.push(Ward { pid: child, control, grace_on_loss });
@@ -232,7 +238,7 @@ impl Warden {
         let out_of_reach = now.since(since) >= PATIENCE
             && strays.iter().filter(|one| !one.is_zombie()).all(|one| one.is_out_of_reach());
         if !strays.is_empty() && !out_of_reach {
-            family::strike(&strays, Signal::SIGKILL);
+            family::strike(&strays, Signal::SIGKILL, self.session);
             self.clearing = Some(Clearing { since, pause: (pause * 2).min(LONGEST_PAUSE) });
             return false;
         }
