@@ -198,7 +198,7 @@ impl Seat {
             let delay = backoff.delay(attempt, fastrand::f64());
             // The first attempt does without a place: most locks are free.
             let place = self.waiter.as_ref().map(Waiter::number).zip(delay);
-            let mut longest = Duration::MAX;
+            let longest;
             let error = match self.bid.make(place).await {
                 Ok(Answer::Granted(guard)) => return Ok(*guard),
                 Ok(Answer::Held { name, holder }) => {
