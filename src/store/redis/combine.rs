@@ -56,7 +56,8 @@ impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
         Self(Arc::new(Shared { queue, send: Box::new(send) }))
     }
 
-    /// The answer to `item`. Who drops this future does not take the request back.
+    /// The answer to `item`. Who drops this future takes the request back if it was not
+    /// sent yet; so what is sent behind that, on the same connection, is served behind it.
     pub(super) async fn ask(&self, item: T) -> Result<R> {
         match self.turn(item) {
             Turn::Goes(_lane, item) => {
@@ -88,6 +89,7 @@ impl<T, R> Shared<T, R> {
     /// All that wait; where nobody does, the lane is free from now on.
     fn next(&self) -> Vec<(T, oneshot::Sender<Result<R>>)> {
         let mut queue = self.queue();
+        queue.waiting.retain(|(_, reply)| !reply.is_closed());
         if queue.waiting.is_empty() {
             queue.taken -= 1;
         }
@@ -168,6 +170,28 @@ mod tests {
         }
         assert_eq!(batches.load(Ordering::Relaxed), LANES + 1);
         until(|| combiner.0.queue().taken == 0).await;
+    }
+
+    #[tokio::test]
+    async fn who_is_dropped_before_is_not_sent() {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let combiner = doubler(&gate, &batches);
+        let ask = |item| {
+            let combiner = combiner.clone();
+            tokio::spawn(async move { combiner.ask(item).await })
+        };
+        let first: Vec<_> = (0..LANES as u32).map(ask).collect();
+        until(|| combiner.0.queue().taken == LANES).await;
+        let dropped = ask(21);
+        until(|| combiner.0.queue().waiting.len() == 1).await;
+        dropped.abort();
+        assert!(dropped.await.unwrap_err().is_cancelled());
+        gate.add_permits(LANES);
+        for answer in first {
+            answer.await.unwrap().unwrap();
+        }
+        until(|| combiner.0.queue().taken == 0).await;
+        assert_eq!(batches.load(Ordering::Relaxed), LANES);
     }
 
     #[tokio::test]

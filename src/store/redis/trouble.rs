@@ -62,6 +62,10 @@ pub(super) fn of_server(error: &ServerError) -> StoreError {
 
 /// The same, of an error that a script caught and passed on as text.
 pub(super) fn of_text(text: &str) -> StoreError {
+    // So says Redis 7.0 within a script, without a code of its own.
+    if text.contains("can't run this command") && !text.contains("NOPERM") {
+        return of_text(&format!("NOPERM {}", text.trim_start_matches("ERR ")));
+    }
     let mut words = text.split([' ', '-', ':']).take(12);
     if let Some((code, remedy)) =
         words.find_map(|word| REFUSALS.iter().find(|(code, _)| *code == word))
