@@ -12,11 +12,13 @@
 //! - The wall clock: only for the first guess before the store was ever asked,
 //!   for time stamps in the log, and to warn when it is wrong.
 
+#[cfg(feature = "daemon")]
 use std::fmt;
 use std::ops::{Add, Sub};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "daemon")]
 use jiff::Timestamp;
 use nix::time::{ClockId, clock_gettime};
 
@@ -110,6 +112,7 @@ impl Sub<Duration> for ClusterTime {
     }
 }
 
+#[cfg(feature = "daemon")]
 /// RFC 3339 with milliseconds, `2026-11-22T03:00:00.123Z`.
 impl fmt::Display for ClusterTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -120,6 +123,7 @@ impl fmt::Display for ClusterTime {
     }
 }
 
+#[cfg(feature = "daemon")]
 /// What the wall clock says now. Nothing but log time stamps, a first guess and
 /// a warning may depend on it.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
@@ -142,6 +146,7 @@ impl Offset {
         self.0
     }
 
+    #[cfg(feature = "daemon")]
     /// The offset of this machine's own wall clock: the guess before a store answered.
     pub fn of_wall_clock() -> Self {
         let boot = BootInstant::now();

@@ -5,6 +5,7 @@
 //! [`Kind::Later`]: using it is an error that says so,
 //! and not taken for a spelling mistake.
 
+pub use crate::address::{MIN_ACKS, REDIS_TIMEOUT};
 use std::time::Duration;
 
 use super::keys::{Key, Kind, Preset, Section};
@@ -41,11 +42,6 @@ pub const DRAIN_TIMEOUT: Duration = s(30);
 pub const HISTORY_KEEP: Duration = d(30);
 /// At 1000 runs a job, one that runs each minute keeps most of a day.
 pub const HISTORY_PER_JOB: u32 = 1000;
-/// A Redis that has not answered for a second is down: two such calls in a row
-/// still leave most of the default lease.
-pub const REDIS_TIMEOUT: Duration = s(1);
-/// None: a Redis on its own has no replicas to wait for.
-pub const MIN_ACKS: u32 = 0;
 /// `log.format`, when there is none.
 pub const LOG_FORMAT: &str = "text";
 /// `log.filter`, when there is none.

@@ -35,7 +35,6 @@ pub mod duration;
 mod environment;
 mod excerpt;
 mod expand;
-mod invalid;
 mod job;
 pub mod keys;
 mod load;
@@ -45,10 +44,8 @@ mod reader;
 mod render;
 mod retry;
 mod schema;
-mod secret;
 pub mod size;
 mod source;
-mod store;
 mod syntax;
 mod text;
 mod value;
@@ -64,15 +61,15 @@ pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity};
 pub use documentation::documentation;
 pub use environment::{Environment, ThisMachine, state_directory};
 pub use excerpt::Excerpt;
-pub use invalid::InvalidValue;
 pub use load::{Load, Loaded, Override, Overrides, load, load_text};
 pub use render::{Paint, Rendered};
 pub use schema::schema;
-pub use secret::Secret;
 pub use source::SEARCHED;
-pub use store::parse as store_address;
-pub use store::{RedisAddress, RedisConfig, SentinelAddress, StoreConfig, TlsFiles};
 
+use crate::address::{self as store, invalid, secret};
+pub use crate::address::{
+    InvalidValue, RedisAddress, RedisConfig, Secret, SentinelAddress, StoreConfig, TlsFiles,
+};
 use crate::name::{ClusterName, NodeName};
 use crate::table::JobTable;
 

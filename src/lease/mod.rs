@@ -11,6 +11,7 @@
 //! - Renewal is every quarter of the TTL, and all leases of a node go together:
 //!   when one is due, so is every other that is half-way there.
 
+#[cfg(feature = "daemon")]
 pub mod book;
 mod token;
 

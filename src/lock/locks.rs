@@ -65,9 +65,9 @@ impl Locks {
     /// # Panics
     /// Outside of a Tokio runtime.
     pub fn open_in(address: &str, cluster: &ClusterName) -> Result<Self, LockError> {
-        let config = crate::config::store_address(address)
+        let config = crate::address::parse(address)
             .map_err(|error| LockError::Invalid(error.to_string()))?;
-        if let crate::config::StoreConfig::Sqlite { path } = &config
+        if let crate::address::StoreConfig::Sqlite { path } = &config
             && path.as_path() == Path::new("")
         {
             return Err(LockError::Invalid("the path of the store is missing".to_owned()));

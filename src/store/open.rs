@@ -1,16 +1,21 @@
 //! From the config's words for a store to the store itself.
 
+#[cfg(feature = "daemon")]
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Result;
+#[cfg(feature = "daemon")]
+use super::Store;
 use super::locks::LockStore;
 use super::redis::{self, ClusterOptions, Endpoint, RedisCluster, RedisStore};
+#[cfg(feature = "daemon")]
 use super::sqlite::{self, SqliteStore};
-use super::{Result, Store};
-use crate::config::{RedisAddress, RedisConfig, Secret, StoreConfig, TlsFiles};
+use crate::address::{RedisAddress, RedisConfig, Secret, StoreConfig, TlsFiles};
 use crate::name::{ClusterName, NodeName};
 
+#[cfg(feature = "daemon")]
 /// Opens the store of `cluster` that `config` names, as `node` where it is one. No
 /// call waits longer than `bound`, where that is shorter than what is usual: a
 /// node's bound is a part of its shortest lease, so that one call without an
@@ -46,7 +51,13 @@ pub fn open_locks(
     bound: Duration,
 ) -> Result<Arc<dyn LockStore>> {
     Ok(match config {
+        #[cfg(feature = "daemon")]
         StoreConfig::Sqlite { path } => Arc::new(in_file(path, cluster, bound)?),
+        #[cfg(not(feature = "daemon"))]
+        StoreConfig::Sqlite { .. } => {
+            let why = "SQLite is left out of this program; build it with the feature `daemon`";
+            return Err(super::StoreError::Unavailable(why.to_owned()));
+        }
         StoreConfig::Redis(config) => match reach(config, cluster, node, bound) {
             Reach::Server(options) => Arc::new(RedisStore::open(options)),
             Reach::Cluster(options) => Arc::new(RedisCluster::open(options)),
@@ -54,6 +65,7 @@ pub fn open_locks(
     })
 }
 
+#[cfg(feature = "daemon")]
 fn in_file(path: &Path, cluster: &ClusterName, bound: Duration) -> Result<SqliteStore> {
     let usual = sqlite::Options::default();
     let options = sqlite::Options { bound: usual.bound.min(bound), ..usual };

@@ -8,9 +8,11 @@ use redis::{Cmd, Value};
 use crate::claim::{Claim, Claimant, Claimed, Fence, Grant, Refusal, Token, Verdict};
 use crate::clock::ClusterTime;
 use crate::policy::Overlap;
-use crate::store::redis::keys::{Keys, cursor_field};
-use crate::store::redis::record::{Record, Told, word};
+use crate::store::redis::keys::Keys;
+use crate::store::redis::record::{Record, Told, ownership, word};
+use crate::store::redis::scripts::{LONGEST, millis};
 use crate::store::redis::server::Server;
+use crate::store::redis::slot_keys::cursor_field;
 use crate::store::redis::{batch, entry, reply, scripts};
 use crate::store::{Ownership, Renewal, Result};
 
@@ -193,15 +195,7 @@ pub(super) async fn renew(
         }
         call
     };
-    batch::all(batch::run(link, renewals, call, |_| BYTES, reply::ownership).await?)
-}
-
-/// The longest time to live: a thousand years. Redis refuses an end beyond 2^63.
-const LONGEST: u64 = 1000 * 365 * 86_400_000;
-
-/// A time to live for Redis, which refuses zero.
-pub(super) fn millis(d: Duration) -> u64 {
-    u64::try_from(d.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
+    batch::all(batch::run(link, renewals, call, |_| BYTES, ownership).await?)
 }
 
 fn micros(d: Duration) -> u64 {

@@ -5,9 +5,10 @@ use std::time::Duration;
 use crate::claim::Token;
 use crate::name::NodeName;
 use crate::slot::{Slot, SlotTime};
-use crate::store::redis::claim::millis;
-use crate::store::redis::keys::{Keys, cursor_field};
+use crate::store::redis::keys::Keys;
+use crate::store::redis::scripts::millis;
 use crate::store::redis::server::Server;
+use crate::store::redis::slot_keys::cursor_field;
 use crate::store::redis::{batch, entry, reply, scripts};
 use crate::store::{CursorKey, MissedReport, Result};
 

@@ -7,12 +7,13 @@ use redis::{Cmd, Value};
 use crate::ledger::{Entry, Query, Retention};
 use crate::name::{JobName, NodeName};
 use crate::slot::{Slot, SlotTime};
-use crate::store::redis::claim::millis;
 use crate::store::redis::control::matters_for;
-use crate::store::redis::keys::{Keys, TAIL_LISTS};
+use crate::store::redis::keys::Keys;
 use crate::store::redis::link::Purpose;
 use crate::store::redis::record::Record;
+use crate::store::redis::scripts::millis;
 use crate::store::redis::server::Server;
+use crate::store::redis::slot_keys::TAIL_LISTS;
 use crate::store::redis::{entry, reply, scripts};
 use crate::store::{Result, SlotStory};
 

@@ -12,13 +12,13 @@ use crate::lease::{Fence, Token};
 use crate::lock::{Holder, LockName};
 use crate::store::locks::{LockStore, Place, Release, Standing, Take, Taken, Waiter};
 use crate::store::redis::calls::Calls;
-use crate::store::redis::claim::millis;
 use crate::store::redis::combine::Combiner;
 use crate::store::redis::keys::Keys;
 use crate::store::redis::link::Purpose;
+use crate::store::redis::scripts::millis;
 use crate::store::redis::server::Server;
 use crate::store::redis::{RedisStore, batch, reply, scripts};
-use crate::store::{Health, Result, Store};
+use crate::store::{Health, Result};
 
 /// The locks of one bucket.
 #[derive(Debug)]
@@ -86,11 +86,11 @@ impl<S: Server + Send + Sync + 'static> Desk<S> {
 #[async_trait]
 impl LockStore for RedisStore {
     fn describe(&self) -> String {
-        Store::describe(self)
+        self.link.options().to_string()
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        Store::health(self)
+        self.link.health()
     }
 
     async fn take(&self, take: &Take) -> Result<Taken> {
@@ -123,7 +123,8 @@ impl LockStore for RedisStore {
     }
 
     async fn close(&self) {
-        Store::close(self).await;
+        self.calls.close();
+        self.link.close().await;
     }
 }
 

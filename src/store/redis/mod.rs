@@ -17,48 +17,46 @@
 //! [`inspect`](crate::store::Store::inspect) warns of what can be seen of it.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use async_trait::async_trait;
-use tokio::sync::watch;
-
-use crate::claim::{Claim, Claimant, Claimed, RunId};
-use crate::clock::ClusterTime;
-use crate::control::Control;
-use crate::ledger::{Entry, Query, Retention};
-use crate::name::{JobName, NodeName};
-use crate::node::{BootId, Heartbeat, HeartbeatReply};
-use crate::slot::{Slot, SlotTime};
-use crate::store::{
-    Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
-    Renewal, Result, SlotStory, Store, Sweep, Warning,
-};
 
 mod acks;
 mod batch;
 mod calls;
+#[cfg(feature = "daemon")]
 mod claim;
 mod cluster;
 mod combine;
+#[cfg(feature = "daemon")]
 mod control;
+#[cfg(feature = "daemon")]
 mod cursors;
 mod dial;
+#[cfg(feature = "daemon")]
 mod entry;
 mod inspect;
 mod keys;
+#[cfg(feature = "daemon")]
 mod ledger;
 mod link;
 mod locks;
+#[cfg(feature = "daemon")]
 mod nodes;
 mod options;
+#[cfg(feature = "daemon")]
 mod record;
 mod reply;
 mod scripts;
 mod sentinel;
 mod server;
+#[cfg(feature = "daemon")]
 mod settle;
+#[cfg(feature = "daemon")]
+mod slot_keys;
+#[cfg(feature = "daemon")]
+mod slots;
 mod supervise;
+#[cfg(feature = "daemon")]
 mod sweep;
+#[cfg(feature = "daemon")]
 mod tables;
 mod trouble;
 
@@ -67,8 +65,7 @@ pub use options::{Address, Options, Pem, Sentinels, TlsOptions};
 
 use calls::Calls;
 use keys::Keys;
-use link::{Link, Purpose};
-use server::Server;
+use link::Link;
 
 /// A store on one Redis or Valkey server, or on the one that sentinels call the master.
 #[derive(Debug)]
@@ -93,131 +90,5 @@ impl RedisStore {
         let link = Arc::new(Link::open(options));
         let locks = locks::Desk::new(link.clone(), &keys, calls.clone());
         Self { link, keys, calls, locks }
-    }
-}
-
-#[async_trait]
-impl Store for RedisStore {
-    fn describe(&self) -> String {
-        self.link.options().to_string()
-    }
-
-    fn health(&self) -> watch::Receiver<Health> {
-        self.link.health()
-    }
-
-    async fn inspect(&self) -> Result<Vec<Warning>> {
-        inspect::inspect(&self.link, inspect::Place::Alone).await
-    }
-
-    async fn time(&self) -> Result<ClusterTime> {
-        reply::time(self.link.ask(Purpose::Read, redis::cmd("TIME")).await?)
-    }
-
-    async fn claim(&self, claimant: &Claimant, claims: &[Claim]) -> Result<Vec<Claimed>> {
-        claim::claim(&*self.link, &self.keys, claimant, claims).await
-    }
-
-    async fn forfeit(&self, by: &NodeName, forfeits: &[Forfeit]) -> Result<Vec<bool>> {
-        settle::forfeit(&*self.link, &self.keys, by, forfeits).await
-    }
-
-    async fn renew(&self, renewals: &[Renewal]) -> Result<Vec<Ownership>> {
-        claim::renew(&*self.link, &self.keys, renewals).await
-    }
-
-    async fn complete(
-        &self,
-        node: &NodeName,
-        completions: &[Completion],
-    ) -> Result<Vec<Ownership>> {
-        settle::complete(&*self.link, &self.keys, node, completions).await
-    }
-
-    async fn sweep(&self, limit: usize) -> Result<Sweep> {
-        sweep::sweep(&*self.link, &self.keys, limit).await
-    }
-
-    async fn abandon(&self, by: &NodeName, abandonments: &[Abandonment]) -> Result<Vec<bool>> {
-        settle::abandon(&*self.link, &self.keys, by, abandonments).await
-    }
-
-    async fn open_cursors(
-        &self,
-        cursors: &[CursorKey],
-        start: SlotTime,
-        keep: Duration,
-    ) -> Result<Vec<SlotTime>> {
-        cursors::open(&*self.link, &self.keys, cursors, start, keep).await
-    }
-
-    async fn recorded(&self, job: &JobName, slots: &[SlotTime]) -> Result<Vec<bool>> {
-        ledger::recorded(&*self.link, &self.keys, job, slots).await
-    }
-
-    async fn record_missed(&self, by: &NodeName, reports: &[MissedReport]) -> Result<Vec<bool>> {
-        cursors::record_missed(&*self.link, &self.keys, by, reports).await
-    }
-
-    async fn trigger(&self, by: &NodeName, slot: &Slot, keep: Duration) -> Result<bool> {
-        control::trigger(&*self.link, &self.keys, by, slot, keep).await
-    }
-
-    async fn cancel(&self, run: RunId) -> Result<Option<Cancelled>> {
-        control::cancel(&*self.link, &self.keys, run).await
-    }
-
-    async fn pause(&self, job: &JobName, pause: bool) -> Result<bool> {
-        control::pause(&*self.link, &self.keys, job, pause).await
-    }
-
-    async fn request_reload(&self, node: Option<&NodeName>) -> Result<()> {
-        control::request_reload(&*self.link, &self.keys, node).await
-    }
-
-    async fn control(&self) -> Result<Control> {
-        control::control(&*self.link, &self.keys).await
-    }
-
-    async fn publish_table(
-        &self,
-        digest: &str,
-        jobs: &[(JobName, u64)],
-        keep: Duration,
-    ) -> Result<()> {
-        tables::publish(&*self.link, &self.keys, digest, jobs, keep).await
-    }
-
-    async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>> {
-        tables::table(&*self.link, &self.keys, digest).await
-    }
-
-    async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {
-        nodes::heartbeat(&*self.link, &self.keys, heartbeat).await
-    }
-
-    async fn nodes(&self) -> Result<Vec<Heartbeat>> {
-        nodes::nodes(&*self.link, &self.keys).await
-    }
-
-    async fn leave(&self, node: &NodeName, boot: BootId) -> Result<()> {
-        nodes::leave(&*self.link, &self.keys, node, boot).await
-    }
-
-    async fn history(&self, query: &Query) -> Result<Vec<Entry>> {
-        ledger::history(&*self.link, &self.keys, query).await
-    }
-
-    async fn slot(&self, slot: &Slot) -> Result<SlotStory> {
-        ledger::story(&*self.link, &self.keys, slot).await
-    }
-
-    async fn prune(&self, retention: Retention) -> Result<()> {
-        ledger::prune(&*self.link, &self.keys, retention).await
-    }
-
-    async fn close(&self) {
-        self.calls.close();
-        self.link.close().await;
     }
 }

@@ -6,11 +6,14 @@
 
 use std::str::FromStr;
 
+use redis::Value;
+
 use crate::claim::{Fence, Holder, Settled, Token};
 use crate::clock::ClusterTime;
 use crate::name::NodeName;
 use crate::outcome::{CancelCause, Outcome, Ready};
-use crate::store::{Result, SlotRecord, SlotState, StoreError};
+use crate::store::redis::reply;
+use crate::store::{Ownership, Result, SlotRecord, SlotState, StoreError};
 
 /// Where the slot of a record stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +110,20 @@ impl Record {
 /// The next word, read as what it stands for.
 pub(super) fn word<'a, T: FromStr>(words: &mut impl Iterator<Item = &'a str>) -> Option<T> {
     words.next()?.parse().ok()
+}
+
+/// What somebody who asked by token at `now` is told.
+pub(super) fn ownership<T>(_item: &T, now: ClusterTime, value: Value) -> Result<Ownership> {
+    let line = reply::item(value)?;
+    match line.as_str() {
+        "ours" => Ok(Ownership::Ours),
+        "forgotten" => Ok(Ownership::Forgotten),
+        record => Ok(match Record::read(record)?.told(now) {
+            Told::Held(holder) => Ownership::HeldBy(holder),
+            Told::Settled(settled) => Ownership::SettledAs(settled),
+            Told::Free => Ownership::Forgotten,
+        }),
+    }
 }
 
 #[cfg(test)]

@@ -3,9 +3,8 @@
 use redis::Value;
 
 use crate::clock::ClusterTime;
-use crate::store::redis::record::{Record, Told};
 use crate::store::redis::trouble;
-use crate::store::{Ownership, Result, StoreError};
+use crate::store::{Result, StoreError};
 
 pub(super) fn corrupt(what: &str) -> StoreError {
     StoreError::Corrupt(format!("Redis answered with something that is not {what}"))
@@ -94,19 +93,5 @@ pub(super) fn yes(value: Value) -> Result<bool> {
         "yes" => Ok(true),
         "no" => Ok(false),
         _ => Err(corrupt("yes or no")),
-    }
-}
-
-/// What somebody who asked by token at `now` is told.
-pub(super) fn ownership<T>(_item: &T, now: ClusterTime, value: Value) -> Result<Ownership> {
-    let line = item(value)?;
-    match line.as_str() {
-        "ours" => Ok(Ownership::Ours),
-        "forgotten" => Ok(Ownership::Forgotten),
-        record => Ok(match Record::read(record)?.told(now) {
-            Told::Held(holder) => Ownership::HeldBy(holder),
-            Told::Settled(settled) => Ownership::SettledAs(settled),
-            Told::Free => Ownership::Forgotten,
-        }),
     }
 }

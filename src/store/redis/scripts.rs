@@ -3,6 +3,8 @@
 
 use std::sync::LazyLock;
 
+use std::time::Duration;
+
 use redis::{Arg, Cmd};
 
 use crate::store::redis::keys::Keys;
@@ -62,6 +64,7 @@ impl Script {
         cmd
     }
 
+    #[cfg(feature = "daemon")]
     /// A call of a script that ends slots (`scripts/record.lua`), with these keys more.
     pub(super) fn call_on_records(&self, keys: &Keys, more: &[String]) -> Cmd {
         let shared = keys.for_records();
@@ -136,6 +139,14 @@ impl Script {
         }
         Some(cmd)
     }
+}
+
+/// The longest time to live: a thousand years. Redis refuses an end beyond 2^63.
+pub(super) const LONGEST: u64 = 1000 * 365 * 86_400_000;
+
+/// A time to live for Redis, which refuses zero.
+pub(super) fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(LONGEST).clamp(1, LONGEST)
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ use redis::Cmd;
 use crate::clock::ClusterTime;
 use crate::ledger::{MissedRange, TAILS_KEPT};
 use crate::name::NodeName;
-use crate::store::redis::claim::millis;
-use crate::store::redis::keys::{Keys, tail_list};
+use crate::store::redis::keys::Keys;
+use crate::store::redis::record::ownership;
+use crate::store::redis::scripts::millis;
 use crate::store::redis::server::Server;
+use crate::store::redis::slot_keys::tail_list;
 use crate::store::redis::{batch, entry, reply, scripts};
 use crate::store::{Abandonment, Completion, Forfeit, Ownership, Result, Then};
 
@@ -30,7 +32,7 @@ pub(super) async fn complete(
     };
     let weigh =
         |run: &Completion| BYTES + run.tail.len() + run.error.as_ref().map_or(0, String::len);
-    batch::all(batch::run(link, completions, call, weigh, reply::ownership).await?)
+    batch::all(batch::run(link, completions, call, weigh, ownership).await?)
 }
 
 fn add_completion(call: &mut Cmd, node: &NodeName, run: &Completion) {

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use crate::name::JobName;
 use crate::store::Result;
-use crate::store::redis::claim::millis;
 use crate::store::redis::keys::Keys;
 use crate::store::redis::link::Purpose;
 use crate::store::redis::reply;
+use crate::store::redis::scripts::millis;
 use crate::store::redis::server::Server;
 
 pub(super) async fn publish(

@@ -107,8 +107,8 @@ pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 
 /// The store at `address`, whose calls take no longer than `bound`.
 pub(crate) fn store_at(address: &str, bound: Duration) -> Arc<dyn LockStore> {
-    use solocron::config::{StoreConfig, store_address};
-    let mut config = store_address(address).unwrap();
+    use solocron::address::{StoreConfig, parse};
+    let mut config = parse(address).unwrap();
     if let StoreConfig::Sqlite { path } = &config {
         let options = Options { bound, ..Options::default() };
         return Arc::new(SqliteStore::open(path, &cluster(), options).unwrap());

@@ -12,16 +12,16 @@ use crate::lease::Token;
 use crate::lock::{Holder, LockName};
 use crate::store::locks::{LockStore, Release, Standing, Take, Taken, Waiter};
 use crate::store::redis::locks::Desk;
-use crate::store::{Health, Result, Store, StoreError};
+use crate::store::{Health, Result, StoreError};
 
 #[async_trait]
 impl LockStore for RedisCluster {
     fn describe(&self) -> String {
-        Store::describe(self)
+        self.routes.options().to_string()
     }
 
     fn health(&self) -> watch::Receiver<Health> {
-        Store::health(self)
+        self.routes.health()
     }
 
     fn can_be_taken_together(&self, names: &[LockName]) -> std::result::Result<(), String> {
@@ -66,7 +66,8 @@ impl LockStore for RedisCluster {
     }
 
     async fn close(&self) {
-        Store::close(self).await;
+        self.calls.close();
+        self.routes.close().await;
     }
 }
 

@@ -1,12 +1,19 @@
-//! Where locks and history live, read from its address.
+//! Where locks and history live, read from its address. Pure: nothing is opened.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::catalogue::{MIN_ACKS, REDIS_TIMEOUT};
-use super::invalid::InvalidValue;
-use super::secret::Secret;
+pub(crate) mod invalid;
+pub(crate) mod secret;
+
+pub use self::invalid::InvalidValue;
+pub use self::secret::Secret;
+
+/// How long a call to Redis may take unless something else is said.
+pub const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
+/// How many replicas must acknowledge a write unless something else is said.
+pub const MIN_ACKS: u32 = 0;
 
 /// A store and how to get in. Neither `Debug` nor `Display` shows a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
