@@ -10,6 +10,7 @@ use crate::harness::redis_server::RedisServer;
 
 mod access;
 mod impostors;
+mod keyspace;
 mod waiting;
 
 /// A server of its own.

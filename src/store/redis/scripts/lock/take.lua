@@ -9,6 +9,8 @@ local values = call('MGET', unpack(KEYS))
 local last = tonumber(values[1] or 0)
 local replies, drawn, mine = { fmt('%.0f', now) }, false, {}
 local at = 2
+-- MGET says nothing of what is no text, and SET would write over it.
+local in_the_way = not values[1] and call('EXISTS', KEYS[1]) == 1
 
 -- The waiter's place in the queue; then why it was refused, if it was.
 local function queue_up(queue, arg)
@@ -30,6 +32,9 @@ end
 local function serve(arg, locks)
   if values[at] then
     return 'revoked'
+  end
+  if in_the_way then
+    return standing(KEYS[1])
   end
   local token, ours, fence = ARGV[arg + 1], 0, 0
   for lock = 1, locks do
