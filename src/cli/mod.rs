@@ -54,7 +54,7 @@ struct Place {
     #[arg(short, long, global = true, value_name = "PATH")]
     config: Vec<PathBuf>,
     /// The store, in place of the config's: sqlite:PATH, redis://…, rediss://…, redis+unix:///…,
-    /// redis+sentinel://…, rediss+sentinel://…
+    /// redis+sentinel://…, redis+cluster://… (rediss+… with TLS)
     #[arg(long, global = true, value_name = "URL")]
     store: Option<String>,
     /// The cluster's name, in place of the config's

@@ -1,18 +1,8 @@
 //! The store: where locks, slot records, cursors and the ledger live.
 //!
-//! One trait, [`Store`], and one contract suite that every backend passes
-//! (`tests/store`). What a backend must keep:
-//!
-//! - Each item of a batch is decided and written in one atomic step, by the
-//!   store's own clock; items of one batch do not depend on each other.
-//! - The lock is only the lease. The slot's record is written with it in the
-//!   same step and outlives it, so a finished slot stays finished whatever a
-//!   late or skewed node tries.
-//! - Every slot that is held or handed over stands in an index ordered by when
-//!   its lease lapses, so a node that never saw the claim can settle it.
-//! - Every call ends in bounded time with an answer or a [`StoreError`] that
-//!   says whether it may have been applied.
-//! - Nothing grows without bound: everything expires or is capped.
+//! Two traits: `Store` (`slots.rs`) is what nodes need, [`LockStore`](locks::LockStore)
+//! what locks that stand alone do. Every backend has both, and passes the contract suite
+//! of each (`tests/store`, `tests/lock`).
 //!
 //! No type of a backend's library leaves its own folder.
 

@@ -43,7 +43,7 @@ pub fn open(
 /// The same for its locks, which stand alone.
 ///
 /// # Errors
-/// As [`open`].
+/// As `open`.
 pub fn open_locks(
     config: &StoreConfig,
     cluster: &ClusterName,

@@ -1,4 +1,17 @@
 //! Slots in a store: the trait [`Store`], and what goes in and out of it.
+//!
+//! What a backend must keep:
+//!
+//! - Each item of a batch is decided and written in one atomic step, by the
+//!   store's own clock; items of one batch do not depend on each other.
+//! - The lock is only the lease. The slot's record is written with it in the
+//!   same step and outlives it, so a finished slot stays finished whatever a
+//!   late or skewed node tries.
+//! - Every slot that is held or handed over stands in an index ordered by when
+//!   its lease lapses, so a node that never saw the claim can settle it.
+//! - Every call ends in bounded time with an answer or a
+//!   [`StoreError`](super::StoreError) that says whether it may have been applied.
+//! - Nothing grows without bound: everything expires or is capped.
 
 use std::time::Duration;
 
@@ -284,7 +297,7 @@ pub trait Store: Send + Sync + 'static {
     }
 
     /// Looks at what can break the guarantee: version, eviction, persistence.
-    /// An [`Unavailable`](StoreError::Unavailable) error when it is unusable (too old).
+    /// An [`Unavailable`](super::StoreError::Unavailable) error when it is unusable (too old).
     async fn inspect(&self) -> Result<Vec<Warning>>;
 
     /// The store's clock.

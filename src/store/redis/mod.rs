@@ -14,7 +14,7 @@
 //!
 //! What a single server cannot promise: it may forget what it acknowledged, when it
 //! fails over to a replica without `min_acks`, or restarts without `appendfsync always`.
-//! [`inspect`](crate::store::Store::inspect) warns of what can be seen of it.
+//! `inspect` warns of what can be seen of it.
 
 use std::sync::Arc;
 
