@@ -10,8 +10,9 @@ pub(super) enum Session {
     /// Each in one of its own: what a terminal or a service manager sends to a group
     /// reaches none of them, and no command has a terminal.
     Own,
-    /// In that of whoever called: warden and keepers in a group of their own, which what
-    /// is sent to the caller's does not reach; the commands in this one, the caller's.
+    /// In that of whoever called: the warden in a group of its own, which what is sent to
+    /// the caller's does not reach; the commands in this one, the caller's. A keeper
+    /// leaves it when it has started its command.
     Callers(Pid),
 }
 

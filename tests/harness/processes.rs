@@ -27,9 +27,15 @@ static STARTER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
 
 /// Starts a child that is killed should the test process end before it.
 pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
-    // SAFETY: between fork and exec there is but one system call.
+    // SAFETY: between fork and exec there are but three system calls.
     unsafe {
-        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
+        command.pre_exec(|| {
+            // A shell has background jobs ignore them, and so would all that they start.
+            for signal in [Signal::SIGINT, Signal::SIGQUIT] {
+                nix::sys::signal::signal(signal, nix::sys::signal::SigHandler::SigDfl)?;
+            }
+            Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
+        });
     }
     let (answer, answered) = mpsc::sync_channel(1);
     STARTER.send((command, answer)).expect("the starter lives");

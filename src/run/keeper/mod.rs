@@ -176,6 +176,13 @@ impl Keeper {
                 return post.say(Said::NotForked(errno));
             }
         };
+        if let Session::Callers(_) = session {
+            // The command had to be born in the caller's session. A parent there that is in
+            // another group would be the tie without which the caller's group is orphaned:
+            // at the command's end the kernel would hang it up if something in it is
+            // stopped. Cannot fail: the warden leads the group.
+            let _ = setsid();
+        }
         drop(image);
         // The child has its own; while ours are open, nobody sees the end of a pipe.
         drop(ends);

@@ -64,3 +64,21 @@ fn nothing_is_left_in_the_store_but_the_fence() {
     let said = stand.lock(&["job", "--", "true"]).refused(75);
     assert!(said.contains("ended, within its minimum hold time"), "{said}");
 }
+
+/// A script that no shell looks after, as cron, CI and service managers start them: when
+/// such a group loses its last tie to its session, the kernel hangs it up if something in
+/// it is stopped.
+#[test]
+fn a_script_that_has_something_stopped_goes_on_behind_it() {
+    let stand = super::Stand::on_sqlite();
+    let mark = mark();
+    let script = format!(
+        "sleep {mark} & stopped=$!; kill -STOP $stopped
+         until grep -q '^State:.T' /proc/$stopped/status; do sleep 0.01; done
+         solocron lock job -- true; status=$?
+         kill -KILL $stopped; echo went on with $status"
+    );
+    let answer =
+        stand.bench.shell(&format!("setsid --wait sh -c '{}'", script.replace('\'', "'\\''")));
+    assert_eq!(answer.stdout, "went on with 0\n", "{} {:?}", answer.stderr, answer.code);
+}
