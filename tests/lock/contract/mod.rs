@@ -102,6 +102,9 @@ pub(crate) enum Need {
     Stops,
     /// One queue for the waiters of all processes.
     CommonQueue,
+    /// Nothing, since it is about timers of the library's own, in front of whatever store.
+    /// They take their time, and are looked at before one server and a file.
+    Timers,
     /// A vote of several servers.
     Quorum,
 }
@@ -170,7 +173,7 @@ macro_rules! cases {
                 retry_limit: Nothing,
                 deadline_on_time_with_its_cause: Nothing,
                 deadline_while_the_store_is_away: Stops,
-                the_backoff_sequence: Nothing,
+                the_backoff_sequence: Timers,
                 woken_in_order_of_arrival: Nothing,
                 who_waits_is_called_after_a_minimum_hold_time: Nothing,
                 hand_overs_within_a_process_are_prompt: Nothing,
@@ -184,13 +187,13 @@ macro_rules! cases {
                 release_of_a_foreign_lock: Nothing,
                 release_after_takeover: Nothing,
                 stale_extend_leaves_the_successors_ttl: Nothing,
-                a_lost_refresh_is_not_retried: Nothing,
+                a_lost_refresh_is_not_retried: Timers,
                 a_transient_one_is: Nothing,
-                keep_alive_timing: Nothing,
+                keep_alive_timing: Timers,
                 keep_alive_stops_on_loss: Nothing,
-                an_extension_to_less_is_kept_alive_too: Nothing,
+                an_extension_to_less_is_kept_alive_too: Timers,
                 an_extension_without_measure_is_refused: Nothing,
-                a_loss_says_why_it_could_not_be_averted: Nothing,
+                a_loss_says_why_it_could_not_be_averted: Timers,
             }
             failing {
                 lost_reply_then_same_token: Nothing,
@@ -287,11 +290,14 @@ fn which_case_runs_on_which_backend() {
         let runs = BACKENDS.iter().map(|(_, offers)| match (*theme, need.met_by(offers)) {
             ("later", _) => "later",
             (_, true) => "runs",
+            (_, false) if *need == Need::Timers => "as redis",
             (_, false) => "-",
         });
         let row = runs.map(|runs| format!("{runs:>9}")).collect::<String>();
         println!("{:76}{row}", format!("{theme}::{case}"));
     }
-    println!("-: it has nothing of the kind; later: for a vote of several servers");
+    println!(
+        "-: it has nothing of the kind; as redis: timers, whatever the store; later: for a vote of several servers"
+    );
     assert!(CASES.iter().filter(|(_, _, need)| *need == Need::Nothing).count() > 40);
 }

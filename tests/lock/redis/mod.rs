@@ -17,7 +17,7 @@ pub(crate) struct Server(pub(crate) RedisServer);
 
 impl Fixture for Server {
     const OFFERS: &'static [Need] =
-        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::CommonQueue];
+        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::Timers, Need::CommonQueue];
 
     fn start() -> Self {
         Self(RedisServer::start())

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
 use redis::Value;
+use solocron::clock::BootInstant;
 use solocron::lock::{LockError, Locks, Wait};
 use solocron::name::ClusterName;
 use solocron::store::redis::{ClusterOptions, Endpoint, RedisCluster};
@@ -14,7 +15,7 @@ use solocron::store::redis::{ClusterOptions, Endpoint, RedisCluster};
 use crate::contract::waiting::only_called;
 use crate::contract::*;
 use crate::harness::redis_cluster::ServerCluster;
-use crate::watched::{Kind, Watched};
+use crate::watched::{Kind, Said, Watched};
 
 mod moving;
 mod outages;
@@ -91,7 +92,12 @@ impl Fixture for Shared {
     }
 
     fn alone() -> Self {
-        Self::on(Some(ServerCluster::start(MASTERS, 0)))
+        let servers = ServerCluster::start(MASTERS, 0);
+        for master in 0..MASTERS {
+            // Who is stopped for a moment is not taken for dead.
+            servers.server(master).cli(&["CONFIG", "SET", "cluster-node-timeout", "15000"]);
+        }
+        Self::on(Some(servers))
     }
 
     fn address(&self) -> String {
@@ -126,7 +132,6 @@ impl Fixture for Shared {
         (0..MASTERS).for_each(|master| self.servers().server(master).pause());
     }
 
-    /// They take each other for dead at first.
     fn thaw(&self) {
         (0..MASTERS).for_each(|master| self.servers().server(master).resume());
         self.servers().until_whole();
