@@ -104,3 +104,24 @@ async fn locks_outlive_a_failover_and_those_of_others_a_master_that_dies() {
     crowd.is_held(&f).await;
     crowd.hand_over().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_at_a_master_that_falls_silent_listens_at_another() {
+    let f = Shared::alone();
+    let (_, owner) = f.place("order/1");
+    let (silent, next) = ((owner + 1) % MASTERS, (owner + 2) % MASTERS);
+    let ports = f.servers().ports();
+    let holder = take(&f.locks(), "order/1").await;
+    let store = Watched::new(f.store_by(&[ports[silent], ports[next]], TIMEOUT));
+    let request = store.locks().lock("order/1").ttl(LONG);
+    let waiting = tokio::spawn(async move { request.acquire(only_called()).await });
+    store.queued(1).await;
+    assert_eq!(channels(&f, silent), 1);
+    f.servers().server(silent).pause();
+    eventually("it listens at the next", async || channels(&f, next) == 1).await;
+    let (took, released) = timed(holder.release()).await;
+    released.unwrap();
+    let (waited, guard) = timed(soon("the call", waiting)).await;
+    guard.unwrap().unwrap().release().await.unwrap();
+    assert!(took + waited < SLACK, "{waited:?}");
+}

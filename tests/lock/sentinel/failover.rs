@@ -9,8 +9,10 @@ use solocron::store::locks::LockStore;
 use tokio::task::JoinSet;
 
 use super::Shared;
+use crate::contract::waiting::only_called;
 use crate::contract::*;
-use crate::harness::sentinel::Group;
+use crate::harness::redis_server::RedisServer;
+use crate::harness::sentinel::{Group, MASTER};
 use crate::watched::{Said, Watched};
 
 /// Short enough to be waited for, long enough for a busy machine.
@@ -189,4 +191,28 @@ async fn nothing_is_granted_or_left_that_no_replica_knows(f: &Shared) {
     eventually("it counts again", async || held.extend(LONG).await.is_ok()).await;
     held.release().await.unwrap();
     clean(f).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_listens_at_a_master_that_was_replaced_and_does_not_know_it_listens_at_the_other() {
+    let f = Shared::on(Some(Group::plan().start()));
+    let other = RedisServer::start();
+    let open = || {
+        let config = solocron::config::store_address(&f.address()).unwrap();
+        solocron::store::open::open_locks(&config, &f.cluster(), None, PATIENT).unwrap()
+    };
+    let holder = take(&Locks::new(open()), "order/1").await;
+    let store = Watched::new(open());
+    let request = store.locks().lock("order/1").ttl(LONG);
+    let waiting = tokio::spawn(async move { request.acquire(only_called()).await });
+    store.queued(1).await;
+    let port = other.port().to_string();
+    for sentinel in &f.group().sentinels {
+        sentinel.cli(&["SENTINEL", "REMOVE", MASTER]);
+        sentinel.cli(&["SENTINEL", "MONITOR", MASTER, "127.0.0.1", &port, "2"]);
+    }
+    // It is called when it listens there, and nobody has the lock there.
+    let (waited, guard) = timed(soon("the call", waiting)).await;
+    assert!(guard.unwrap().unwrap().fence() > holder.fence());
+    assert!(waited < Duration::from_secs(3) + SLACK, "{waited:?}");
 }
