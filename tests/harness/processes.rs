@@ -2,7 +2,8 @@
 
 use std::io;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::sync::{LazyLock, mpsc};
 
 use nix::sys::signal::{Signal, kill};
@@ -40,6 +41,17 @@ pub(crate) fn spawn(mut command: Command) -> io::Result<Child> {
     let (answer, answered) = mpsc::sync_channel(1);
     STARTER.send((command, answer)).expect("the starter lives");
     answered.recv().expect("the starter answers")
+}
+
+/// Has folders removed when this process ends, however it does: for servers that are
+/// never dropped.
+pub(crate) fn remove_at_the_end<'a>(folders: impl Iterator<Item = &'a Path>) -> Child {
+    let mut cleaner = Command::new("sh");
+    // Its input ends with this process.
+    cleaner.args(["-c", "trap '' INT TERM HUP; cat > /dev/null; until rm -rf \"$@\"; do :; done"]);
+    cleaner.arg("cleaner").args(folders);
+    cleaner.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    cleaner.spawn().expect("there is a shell")
 }
 
 /// The living processes that have `NAME=VALUE` in their environment: the jobs of

@@ -1,12 +1,12 @@
 //! A real Redis Cluster for a test: servers as in `redis_server`, put together with the
 //! commands that `redis-cli --cluster` would give.
 
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 
 use redis::Value;
 
 use super::redis_server::RedisServer;
-use super::until;
+use super::{processes, until};
 
 /// A server is taken for lost when it was silent for so long (ms).
 const NODE_TIMEOUT: &str = "1000";
@@ -233,13 +233,7 @@ impl ServerCluster {
     /// Has the folders removed when this process ends, however it does: for a cluster
     /// that is never dropped.
     pub(crate) fn clean_up_at_the_end(&self) -> Child {
-        let mut cleaner = Command::new("sh");
-        // Its input ends with this process.
-        cleaner
-            .args(["-c", "trap '' INT TERM HUP; cat > /dev/null; until rm -rf \"$@\"; do :; done"]);
-        cleaner.arg("cleaner").args(self.servers.iter().map(RedisServer::folder));
-        cleaner.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-        cleaner.spawn().expect("there is a shell")
+        processes::remove_at_the_end(self.servers.iter().map(RedisServer::folder))
     }
 }
 

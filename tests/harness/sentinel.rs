@@ -1,10 +1,11 @@
 //! A master, its replicas and the sentinels that watch them: real servers, each on a free
 //! port and in a folder of its own, gone with the value or with the test process.
 
+use std::process::Child;
 use std::time::Duration;
 
 use super::redis_server::{Builder, RedisServer};
-use super::until;
+use super::{processes, until};
 
 /// What the sentinels call the master.
 pub(crate) const MASTER: &str = "main";
@@ -166,6 +167,13 @@ impl Group {
             });
             field(&about, "role") == "master" && in_step.count() == others
         });
+    }
+
+    /// Has the folders removed when this process ends, however it does: for a group that
+    /// is never dropped.
+    pub(crate) fn clean_up_at_the_end(&self) -> Child {
+        let servers = self.servers.iter().chain(&self.sentinels);
+        processes::remove_at_the_end(servers.map(RedisServer::folder))
     }
 
     /// A field of what a server says of its replication.

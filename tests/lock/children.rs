@@ -8,6 +8,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use solocron::clock::BootInstant;
 use solocron::lock::{Locks, Wait};
+use solocron::name::ClusterName;
 
 use crate::contract::waiting::only_called;
 use crate::contract::{Fixture, LONG, PATIENCE, PATIENT, store_at};
@@ -15,6 +16,7 @@ use crate::harness::{processes, until};
 use crate::watched::Watched;
 
 const ADDRESS: &str = "SOLOCRON_TEST_ADDRESS";
+const CLUSTER: &str = "SOLOCRON_TEST_CLUSTER";
 const DEED: &str = "SOLOCRON_TEST_DEED";
 /// What a child says begins so; what else is on its output is the test runner's.
 const MARK: char = '@';
@@ -42,6 +44,7 @@ impl Child {
         command
             .args(["--exact", "children::child", "--ignored", "--nocapture"])
             .env(ADDRESS, f.address())
+            .env(CLUSTER, f.cluster().as_str())
             .env(
                 DEED,
                 match deed {
@@ -96,7 +99,8 @@ impl Drop for Child {
 #[ignore = "started by other tests"]
 async fn child() {
     let Ok(address) = std::env::var(ADDRESS) else { return };
-    let store = Watched::new(store_at(&address, PATIENT));
+    let cluster = ClusterName::new(&std::env::var(CLUSTER).unwrap()).unwrap();
+    let store = Watched::new(store_at(&address, &cluster, PATIENT));
     let deed = std::env::var(DEED).unwrap();
     match deed.split_once(' ') {
         None => take_turns(&store).await,

@@ -9,5 +9,7 @@ mod harness;
 mod children;
 mod contract;
 mod redis;
+mod redis_cluster;
+mod sentinel;
 mod sqlite;
 mod watched;

@@ -140,6 +140,10 @@ impl LockStore for Watched {
         self.inner.health()
     }
 
+    fn can_be_taken_together(&self, names: &[LockName]) -> std::result::Result<(), String> {
+        self.inner.can_be_taken_together(names)
+    }
+
     async fn take(&self, take: &Take) -> Result<Taken> {
         let said = |taken: &Taken| match taken {
             Taken::Granted(fence) => Said::Granted(*fence),

@@ -2,13 +2,15 @@
 //!
 //! One connection, made when somebody waits first, on which this client's own channel is
 //! subscribed: a release publishes there the number of the waiter that may try again. A
-//! call is a hint. When the connection was lost, all are called once it is back.
+//! call is a hint. When the connection was lost, all are called once it is back. One that
+//! is silent may be lost as well, without anybody having closed it, so it is asked now and
+//! then; and a master that was replaced says no more what happens at the new one.
 
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use redis::aio::PubSub;
-use redis::{Cmd, RedisConnectionInfo};
+use redis::aio::{PubSub, PubSubSink, PubSubStream};
+use redis::{Cmd, RedisConnectionInfo, Value};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use uuid::Uuid;
@@ -16,11 +18,14 @@ use uuid::Uuid;
 use crate::store::locks::{Waiter, WaitingRoom};
 use crate::store::redis::dial;
 use crate::store::redis::keys::Keys;
-use crate::store::redis::options::Options;
-use crate::store::redis::sentinel::Favourite;
+use crate::store::redis::options::{Address, Options};
+use crate::store::redis::sentinel::{self, Favourite, Master};
 
 /// The pauses between attempts to subscribe.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+
+/// How often the other side is asked whether it is still there, while somebody waits.
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Whether calls are heard.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,17 +121,16 @@ async fn listen(
         let limit = options.timeout.max(Duration::from_secs(1));
         let subscribed =
             tokio::time::timeout(limit, subscribe(options, &favourite, &channel)).await;
-        if let Ok(Some(mut subscription)) = subscribed {
+        if let Ok(Some((subscription, master))) = subscribed {
             [pause, _] = PAUSES;
             // Before it is told: those who were waiting for it have no place yet.
             room.call_all();
             told.send_replace(Hearing::Yes);
-            let mut messages = subscription.on_message();
-            while let Some(message) = messages.next().await {
-                // One that is gone by now has left the queue, and hands the call on there.
-                if let Ok(number) = message.get_payload::<u64>() {
-                    room.call(number);
-                }
+            let (mut sink, messages) = subscription.split();
+            tokio::select! {
+                () = hear(messages, &room) => {}
+                () = silent(&mut sink, &room, limit) => {}
+                () = replaced(options, &favourite, master) => {}
             }
             told.send_replace(Hearing::Unclear);
         } else {
@@ -137,9 +141,49 @@ async fn listen(
     }
 }
 
+/// Passes calls on until the connection ends.
+async fn hear(mut messages: PubSubStream, room: &WaitingRoom) {
+    while let Some(message) = messages.next().await {
+        // One that is gone by now has left the queue, and hands the call on there.
+        if let Ok(number) = message.get_payload::<u64>() {
+            room.call(number);
+        }
+    }
+}
+
+/// Returns when the other side has not answered within `limit`.
+async fn silent(sink: &mut PubSubSink, room: &WaitingRoom, limit: Duration) {
+    loop {
+        tokio::time::sleep(ASK_EVERY).await;
+        room.occupied().await;
+        let answer = tokio::time::timeout(limit, sink.ping::<Value>()).await;
+        // One that may not ask hears all the same.
+        if answer.is_err() {
+            return;
+        }
+    }
+}
+
+/// Returns when the sentinels, where there are some, name another master.
+async fn replaced(options: &Options, favourite: &Favourite, master: Option<Master>) {
+    match (&options.address, master) {
+        (Address::Sentinel(of), Some(master)) => {
+            sentinel::replaced(of, options.timeout, favourite, &master).await;
+            // The link looks as often: who is called when this listens at the new master
+            // is to ask there, and not at the old one once more.
+            tokio::time::sleep(sentinel::LOOK_EVERY).await;
+        }
+        _ => std::future::pending().await,
+    }
+}
+
 /// None where that fails: the link says why.
-async fn subscribe(options: &Options, favourite: &Favourite, channel: &str) -> Option<PubSub> {
-    let (stream, _) = dial::reach(options, favourite).await.ok()?;
+async fn subscribe(
+    options: &Options,
+    favourite: &Favourite,
+    channel: &str,
+) -> Option<(PubSub, Option<Master>)> {
+    let (stream, master) = dial::reach(options, favourite).await.ok()?;
     let mut info = RedisConnectionInfo::default().set_skip_set_lib_name();
     if let Some(username) = &options.username {
         info = info.set_username(username);
@@ -149,5 +193,5 @@ async fn subscribe(options: &Options, favourite: &Favourite, channel: &str) -> O
     }
     let mut subscription = PubSub::new(&info, stream).await.ok()?;
     subscription.subscribe(channel).await.ok()?;
-    Some(subscription)
+    Some((subscription, master))
 }

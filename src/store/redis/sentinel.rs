@@ -34,7 +34,7 @@ const SHORTEST_DIAL: Duration = Duration::from_secs(1);
 
 /// How often who is connected asks whether it is still the master. As often as
 /// sentinels themselves look.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How long one sentinel may take, where a call may take `timeout`.
 fn patience(of: &Sentinels, timeout: Duration) -> Duration {

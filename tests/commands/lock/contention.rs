@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use solocron::clock::BootInstant;
 
 use super::{ALONE, Stand, on_both};
+use crate::harness::redis_cluster::ServerCluster;
 use crate::harness::{processes, until};
 
 /// Holds the lock until somebody writes `go` into the folder.
@@ -37,6 +38,23 @@ fn a_second_one_fails_at_once_and_names_the_holder() {
         held.signal(Signal::SIGTERM);
         held.end();
     });
+}
+
+#[test]
+fn on_a_redis_cluster_it_is_one_lock_as_well() {
+    let (servers, stand) = (ServerCluster::start(3, 0), Stand::on_sqlite());
+    let url = servers.url();
+    let lock = |options: &[&str], line: &str| {
+        stand.lock_shell(&[&["job", "--store", &url], options].concat(), line)
+    };
+    let held = stand.start(&["job", "--store", &url], "echo $$ > pid; exec sleep 600");
+    let said = lock(&[], "touch ran").refused(75);
+    assert!(said.starts_with("solocron: job is held by "), "{said}");
+    assert!(!stand.bench.path("ran").exists());
+    held.signal(Signal::SIGTERM);
+    assert_eq!(held.end().code, Some(143));
+    lock(&["--wait", "60s"], "exit 7").refused(7);
+    assert_eq!(lock(&[], "echo mine").stdout, "mine\n");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use solocron::lock::{LockError, Locks, Wait};
+use solocron::lock::{LockError, Wait};
 use solocron::store::locks::Taken;
 
 use super::*;
@@ -41,7 +41,7 @@ pub(crate) async fn a_stopped_server_gives_a_bounded_error_and_its_late_set_is_c
     f: &impl Fixture,
 ) {
     const BOUND: Duration = Duration::from_millis(300);
-    let locks = Locks::new(store_at(&f.address(), BOUND));
+    let locks = f.hasty_locks(BOUND);
     eventually("it is connected", async || locks.holder("order/1").await.is_ok()).await;
     let held = take(&locks, "held").await;
     f.freeze();
@@ -88,15 +88,15 @@ pub(crate) async fn script_flush_is_not_noticed(f: &impl Fixture) {
 
 pub(crate) async fn a_key_of_another_program_is_named_and_left_alone(f: &impl Fixture) {
     let locks = f.locks();
-    for (name, as_text) in [("list", false), ("text", true)] {
+    for (name, as_text) in [("{order}list", false), ("{order}text", true)] {
         f.block(name, as_text);
         let wait = Wait::at_most(PATIENCE);
-        let request = locks.lock_all(["free", name]).ttl(LONG);
+        let request = locks.lock_all(["{order}free", name]).ttl(LONG);
         for answer in [request.try_acquire().await, request.acquire(wait).await] {
             let Err(LockError::Corrupt(why)) = answer else { panic!("{answer:?}") };
             assert!(why.contains("did not write"), "{why}");
         }
-        assert_eq!(locks.holder("free").await.unwrap(), None, "all or nothing");
+        assert_eq!(locks.holder("{order}free").await.unwrap(), None, "all or nothing");
         let answer = locks.holder(name).await;
         assert!(matches!(answer, Err(LockError::Corrupt(_))), "{answer:?}");
 

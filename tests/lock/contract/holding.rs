@@ -177,34 +177,42 @@ pub(crate) async fn same_token_again_is_held(f: &impl Fixture) {
 
 pub(crate) async fn several_keys_all_or_nothing(f: &impl Fixture) {
     let (here, there) = (f.locks(), f.locks());
-    let middle = take(&here, "b").await;
-    let all = there.lock_all(["c", "a", "b", "a"]).ttl(LONG);
+    let middle = take(&here, "{order}b").await;
+    let all = there.lock_all(["{order}c", "{order}a", "{order}b", "{order}a"]).ttl(LONG);
     let (name, holder) = contended(all.try_acquire().await);
-    assert_eq!((name, holder.fence), (lock_name("b"), middle.fence()));
-    for free in ["a", "c"] {
+    assert_eq!((name, holder.fence), (lock_name("{order}b"), middle.fence()));
+    for free in ["{order}a", "{order}c"] {
         assert_eq!(here.holder(free).await.unwrap(), None, "nothing was taken");
     }
     middle.release().await.unwrap();
 
     let guard = all.try_acquire().await.unwrap();
-    assert_eq!(guard.names(), ["a", "b", "c"].map(lock_name), "in order, each once");
-    for name in ["a", "b", "c"] {
+    assert_eq!(
+        guard.names(),
+        ["{order}a", "{order}b", "{order}c"].map(lock_name),
+        "in order, each once"
+    );
+    for name in ["{order}a", "{order}b", "{order}c"] {
         assert_eq!(here.holder(name).await.unwrap().unwrap().fence, guard.fence());
         contended(here.lock(name).try_acquire().await);
     }
     // One of them lost is all of them lost, and the rest is given back.
-    f.lapse("b");
-    let thief = take(&here, "b").await;
+    f.lapse("{order}b");
+    let thief = take(&here, "{order}b").await;
     let by = not_held(guard.release().await);
     assert_eq!(by.unwrap().fence, thief.fence());
-    assert_eq!(here.holder("a").await.unwrap(), None);
-    assert_eq!(here.holder("c").await.unwrap(), None);
-    assert!(here.holder("b").await.unwrap().is_some(), "but for what is another's");
+    assert_eq!(here.holder("{order}a").await.unwrap(), None);
+    assert_eq!(here.holder("{order}c").await.unwrap(), None);
+    assert!(here.holder("{order}b").await.unwrap().is_some(), "but for what is another's");
 }
 
 pub(crate) async fn several_keys_in_any_order_never_wait_for_each_other(f: &impl Fixture) {
     let mut tasks = JoinSet::new();
-    for names in [["a", "b", "c"], ["c", "b", "a"], ["b", "c", "d"]] {
+    for names in [
+        ["{order}a", "{order}b", "{order}c"],
+        ["{order}c", "{order}b", "{order}a"],
+        ["{order}b", "{order}c", "{order}d"],
+    ] {
         let locks = f.locks();
         tasks.spawn(async move {
             for _ in 0..20 {

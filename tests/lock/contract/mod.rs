@@ -30,15 +30,25 @@ pub(crate) mod waiting;
 pub(crate) use cast::*;
 
 /// A backend under test: data of its own, gone when it is dropped.
-pub(crate) trait Fixture: Send + Sync + 'static {
+pub(crate) trait Fixture: Sized + Send + Sync + 'static {
     /// What cases may ask of it.
     const OFFERS: &'static [Need];
 
-    /// A store with nothing in it.
+    /// A store with nothing in it, maybe on servers that other cases use as well.
     fn start() -> Self;
+
+    /// The same on servers that nobody else uses: they can be stopped.
+    fn alone() -> Self {
+        Self::start()
+    }
 
     /// Where it is, as another process would be told.
     fn address(&self) -> String;
+
+    /// The cluster in it.
+    fn cluster(&self) -> ClusterName {
+        cluster()
+    }
 
     /// What is left of locks and of queues for them.
     fn residue(&self) -> Vec<String>;
@@ -65,12 +75,17 @@ pub(crate) trait Fixture: Send + Sync + 'static {
 
     /// The store behind it, as another process would have it, with connections of its own.
     fn store(&self) -> Arc<dyn LockStore> {
-        store_at(&self.address(), PATIENT)
+        store_at(&self.address(), &self.cluster(), PATIENT)
     }
 
     /// Its locks, with connections of their own.
     fn locks(&self) -> Locks {
         Locks::new(self.store())
+    }
+
+    /// The same, where no call takes longer than `bound`.
+    fn hasty_locks(&self, bound: Duration) -> Locks {
+        Locks::new(store_at(&self.address(), &self.cluster(), bound))
     }
 }
 
@@ -83,8 +98,13 @@ pub(crate) enum Need {
     Scripts,
     /// Keys that other programs may write as well.
     OpenKeys,
+    /// Servers that stop, and nobody else's case with them.
+    Stops,
     /// One queue for the waiters of all processes.
     CommonQueue,
+    /// Nothing, since it is about timers of the library's own, in front of whatever store.
+    /// They take their time, and are looked at before one server and a file.
+    Timers,
     /// A vote of several servers.
     Quorum,
 }
@@ -105,18 +125,24 @@ impl Need {
 /// A call may take so long on a busy machine.
 pub(crate) const PATIENT: Duration = Duration::from_secs(10);
 
-/// The store at `address`, whose calls take no longer than `bound`.
-pub(crate) fn store_at(address: &str, bound: Duration) -> Arc<dyn LockStore> {
-    use solocron::address::{StoreConfig, parse};
+/// The store at `address`, whose calls take no longer than `bound`. Where sentinels watch
+/// over a master, what its replica has acknowledged is what counts.
+pub(crate) fn store_at(
+    address: &str,
+    cluster: &ClusterName,
+    bound: Duration,
+) -> Arc<dyn LockStore> {
+    use solocron::address::{RedisAddress, StoreConfig, parse};
     let mut config = parse(address).unwrap();
     if let StoreConfig::Sqlite { path } = &config {
         let options = Options { bound, ..Options::default() };
-        return Arc::new(SqliteStore::open(path, &cluster(), options).unwrap());
+        return Arc::new(SqliteStore::open(path, cluster, options).unwrap());
     }
     if let StoreConfig::Redis(server) = &mut config {
         server.timeout = bound;
+        server.min_acks = u32::from(matches!(server.address, RedisAddress::Sentinel(_)));
     }
-    solocron::store::open::open_locks(&config, &cluster(), None, bound).unwrap()
+    solocron::store::open::open_locks(&config, cluster, None, bound).unwrap()
 }
 
 pub(crate) fn cluster() -> ClusterName {
@@ -146,8 +172,8 @@ macro_rules! cases {
             waiting {
                 retry_limit: Nothing,
                 deadline_on_time_with_its_cause: Nothing,
-                deadline_while_the_store_is_away: Nothing,
-                the_backoff_sequence: Nothing,
+                deadline_while_the_store_is_away: Stops,
+                the_backoff_sequence: Timers,
                 woken_in_order_of_arrival: Nothing,
                 who_waits_is_called_after_a_minimum_hold_time: Nothing,
                 hand_overs_within_a_process_are_prompt: Nothing,
@@ -161,18 +187,18 @@ macro_rules! cases {
                 release_of_a_foreign_lock: Nothing,
                 release_after_takeover: Nothing,
                 stale_extend_leaves_the_successors_ttl: Nothing,
-                a_lost_refresh_is_not_retried: Nothing,
+                a_lost_refresh_is_not_retried: Timers,
                 a_transient_one_is: Nothing,
-                keep_alive_timing: Nothing,
+                keep_alive_timing: Timers,
                 keep_alive_stops_on_loss: Nothing,
-                an_extension_to_less_is_kept_alive_too: Nothing,
+                an_extension_to_less_is_kept_alive_too: Timers,
                 an_extension_without_measure_is_refused: Nothing,
-                a_loss_says_why_it_could_not_be_averted: Nothing,
+                a_loss_says_why_it_could_not_be_averted: Timers,
             }
             failing {
                 lost_reply_then_same_token: Nothing,
                 a_lost_reply_that_nobody_follows_up_leaves_no_lock: Nothing,
-                a_stopped_server_gives_a_bounded_error_and_its_late_set_is_cleaned: Nothing,
+                a_stopped_server_gives_a_bounded_error_and_its_late_set_is_cleaned: Stops,
                 script_flush_is_not_noticed: Scripts,
                 a_key_of_another_program_is_named_and_left_alone: OpenKeys,
                 a_closed_store_says_so: Nothing,
@@ -217,7 +243,10 @@ macro_rules! tests {
             async fn $case() {
                 use $crate::contract::{Fixture, Need};
                 if Need::$need.met_by(<$fixture as Fixture>::OFFERS) {
-                    let fixture = <$fixture as Fixture>::start();
+                    let fixture = match Need::$need {
+                        Need::Stops => <$fixture as Fixture>::alone(),
+                        _ => <$fixture as Fixture>::start(),
+                    };
                     $crate::contract::$theme::$case(&fixture).await;
                 }
             })*
@@ -248,22 +277,27 @@ macro_rules! backends {
 
 backends! {
     redis: crate::redis::Server,
+    sentinel: crate::sentinel::Shared,
+    cluster: crate::redis_cluster::Shared,
     sqlite: crate::sqlite::File,
 }
 
 #[test]
 fn which_case_runs_on_which_backend() {
-    let names = BACKENDS.iter().map(|(name, _)| format!("{name:>8}")).collect::<String>();
+    let names = BACKENDS.iter().map(|(name, _)| format!("{name:>9}")).collect::<String>();
     println!("{:76}{names}", "case");
     for (theme, case, need) in CASES {
         let runs = BACKENDS.iter().map(|(_, offers)| match (*theme, need.met_by(offers)) {
             ("later", _) => "later",
             (_, true) => "runs",
+            (_, false) if *need == Need::Timers => "as redis",
             (_, false) => "-",
         });
-        let row = runs.map(|runs| format!("{runs:>8}")).collect::<String>();
+        let row = runs.map(|runs| format!("{runs:>9}")).collect::<String>();
         println!("{:76}{row}", format!("{theme}::{case}"));
     }
-    println!("-: it has nothing of the kind; later: for a vote of several servers");
+    println!(
+        "-: it has nothing of the kind; as redis: timers, whatever the store; later: for a vote of several servers"
+    );
     assert!(CASES.iter().filter(|(_, _, need)| *need == Need::Nothing).count() > 40);
 }

@@ -8,7 +8,7 @@ use solocron::store::locks::{LockStore, Release, Standing, Take, Taken};
 
 use super::*;
 
-const NAMES: [&str; 3] = ["a", "b", "c"];
+const NAMES: [&str; 3] = ["{order}a", "{order}b", "{order}c"];
 const HISTORIES: u64 = 20;
 const DEEDS: u64 = 25;
 /// In a history no lock lapses by itself, and one second is told from the next.

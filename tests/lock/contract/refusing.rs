@@ -36,7 +36,7 @@ pub(crate) async fn names_that_are_none(f: &impl Fixture) {
         }
     }
     refused(&store, locks.lock_all::<&str>([]), "not 0").await;
-    let many: Vec<_> = (0..129).map(|number| number.to_string()).collect();
+    let many: Vec<_> = (0..129).map(|number| format!("{{order}}{number}")).collect();
     refused(&store, locks.lock_all(&many), "not 129").await;
     let most = locks.lock_all(&many[1..]).ttl(LONG).try_acquire().await.unwrap();
     most.release().await.unwrap();

@@ -53,7 +53,7 @@ pub(crate) async fn deadline_on_time_with_its_cause(f: &impl Fixture) {
 
 pub(crate) async fn deadline_while_the_store_is_away(f: &impl Fixture) {
     const BOUND: Duration = Duration::from_millis(200);
-    let locks = solocron::lock::Locks::new(store_at(&f.address(), BOUND));
+    let locks = f.hasty_locks(BOUND);
     eventually("it is connected", async || locks.holder("order/1").await.is_ok()).await;
     f.freeze();
     let (took, answer) = timed(locks.lock("order/1").acquire(Wait::at_most(BOUND * 4))).await;

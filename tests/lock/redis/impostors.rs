@@ -102,7 +102,7 @@ async fn a_deadline_is_kept_with_one_that_never_answers() {
 async fn what_a_cut_network_may_have_granted_is_given_back() {
     let f = Server::start();
     let proxy = Proxy::before(f.0.port());
-    let locks = Locks::new(store_at(&proxy.redis_url(), BOUND));
+    let locks = Locks::new(store_at(&proxy.redis_url(), &cluster(), BOUND));
     take(&locks, "order/1").await.release().await.unwrap();
     proxy.set(Way::ToClient, Flow::Drop);
     let (took, answer) = timed(locks.lock("order/1").ttl(LONG).try_acquire()).await;
@@ -117,7 +117,7 @@ async fn what_a_cut_network_may_have_granted_is_given_back() {
 async fn a_lock_survives_a_cut_that_is_shorter_than_its_ttl() {
     let f = Server::start();
     let proxy = Proxy::before(f.0.port());
-    let locks = Locks::new(store_at(&proxy.redis_url(), BOUND / 2));
+    let locks = Locks::new(store_at(&proxy.redis_url(), &cluster(), BOUND / 2));
     let guard = locks.lock("order/1").ttl(BOUND * 6).try_acquire().await.unwrap();
     let fence = guard.fence();
     proxy.cut();

@@ -17,7 +17,8 @@ mod waiting;
 pub(crate) struct Server(pub(crate) RedisServer);
 
 impl Fixture for Server {
-    const OFFERS: &'static [Need] = &[Need::Scripts, Need::OpenKeys, Need::CommonQueue];
+    const OFFERS: &'static [Need] =
+        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::Timers, Need::CommonQueue];
 
     fn start() -> Self {
         Self(RedisServer::start())

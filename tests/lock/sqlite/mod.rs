@@ -31,7 +31,7 @@ impl File {
 }
 
 impl Fixture for File {
-    const OFFERS: &'static [Need] = &[];
+    const OFFERS: &'static [Need] = &[Need::Stops, Need::Timers];
 
     fn start() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), stuck: Mutex::new(None) }
