@@ -28,7 +28,7 @@ const PAUSE: [Duration; 2] = [Duration::from_millis(5), Duration::from_secs(1)];
 #[derive(Debug, Default)]
 pub(super) struct Upkeep {
     list: Mutex<List>,
-    /// One has come to stand first.
+    /// One has come for which something is to be done before the list is looked at.
     changed: Notify,
 }
 
@@ -36,6 +36,10 @@ pub(super) struct Upkeep {
 struct List {
     by_due: BTreeMap<Entry, Weak<Hold>>,
     last: u64,
+    /// What `last` was when the list was looked at last.
+    seen: u64,
+    /// When the list is looked at next, at the latest; none when nobody will by himself.
+    next_look: Option<BootInstant>,
 }
 
 /// A place on the list: when something is to be done, and a number.
@@ -54,7 +58,8 @@ impl Upkeep {
         list.last += 1;
         let entry = Entry(next(hold, BootInstant::from_nanos(0)), list.last);
         list.by_due.insert(entry, Arc::downgrade(hold));
-        if list.by_due.first_key_value().is_some_and(|(first, _)| *first == entry) {
+        // Mostly it is looked at before: waking somebody costs as much as the lock does.
+        if list.next_look.is_none_or(|next| entry.0 < next) {
             self.changed.notify_one();
         }
         entry
@@ -74,25 +79,32 @@ impl Upkeep {
         }
     }
 
-    /// Those that are due at `now`, and when the next is.
+    /// Those that are due at `now`, and when to look again.
     fn due(&self, now: BootInstant) -> (Vec<Arc<Hold>>, Option<BootInstant>) {
         let mut list = self.list();
         let mut due = Vec::new();
+        list.next_look = None;
         while let Some(first) = list.by_due.first_entry() {
-            if first.key().0 > now {
-                return (due, Some(first.key().0));
+            let at = first.key().0;
+            if at > now {
+                list.next_look = Some(at.min(now + LONGEST_SLEEP));
+                break;
             }
             due.extend(first.remove().upgrade());
         }
-        (due, None)
+        // Where locks came and went, others will.
+        if list.next_look.is_none() && list.last != list.seen {
+            list.next_look = Some(now + LONGEST_SLEEP);
+        }
+        list.seen = list.last;
+        (due, list.next_look)
     }
 }
 
 /// Does for each lock on the list what has to be done, for as long as there is a list.
 pub(super) async fn look_after(upkeep: Arc<Upkeep>) {
     loop {
-        let now = BootInstant::now();
-        let (due, next) = upkeep.due(now);
+        let (due, next) = upkeep.due(BootInstant::now());
         for hold in due {
             let ended = hold.ended();
             tokio::spawn(ended.run_until_cancelled_owned(keep(hold)));
@@ -100,7 +112,7 @@ pub(super) async fn look_after(upkeep: Arc<Upkeep>) {
         let wait = next.map_or(LONGEST_SLEEP, |next| next.since(BootInstant::now()));
         tokio::select! {
             () = upkeep.changed.notified() => {}
-            () = tokio::time::sleep(wait.min(LONGEST_SLEEP)), if next.is_some() => {}
+            () = tokio::time::sleep(wait), if next.is_some() => {}
         }
     }
 }
