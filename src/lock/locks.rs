@@ -1,7 +1,6 @@
 //! The locks of one store, for those who want one of them.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +43,8 @@ impl fmt::Debug for Locks {
 impl Locks {
     /// The locks of the store at `address`: `redis://HOST:6379/0` and what else the
     /// manual names under `store`, in the cluster `default`. A server is connected to in
-    /// the background, and again whenever the connection is lost.
+    /// the background, and again whenever the connection is lost; a relative path of a
+    /// SQLite file is below the working directory.
     ///
     /// # Errors
     /// [`LockError::Invalid`] for an address that is none, [`LockError::Unavailable`] for
@@ -67,11 +67,6 @@ impl Locks {
     pub fn open_in(address: &str, cluster: &ClusterName) -> Result<Self, LockError> {
         let config = crate::address::parse(address)
             .map_err(|error| LockError::Invalid(error.to_string()))?;
-        if let crate::address::StoreConfig::Sqlite { path } = &config
-            && path.as_path() == Path::new("")
-        {
-            return Err(LockError::Invalid("the path of the store is missing".to_owned()));
-        }
         Ok(Self::new(crate::store::open::open_locks(&config, cluster, None, TIMEOUT)?))
     }
 
