@@ -131,6 +131,13 @@ pub fn wall_now() -> Timestamp {
     Timestamp::now()
 }
 
+/// The wall clock in microseconds since 1970: for fences, which grow with the time.
+pub(crate) fn wall_micros() -> u64 {
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(0, |now| {
+        u64::try_from(now.tv_sec() * 1_000_000 + now.tv_nsec() / 1000).unwrap_or_default()
+    })
+}
+
 /// What the cluster's clock reads when the boot clock reads zero, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offset(i64);
@@ -177,19 +184,20 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// The offset after this reading, when it was `held` before.
+    /// The offset after this reading: the first of `guesses` that may be true.
     ///
     /// The reading proves only that the true offset lies between
     /// `store − received` and `store − sent`. A held offset inside that
     /// interval is as good as any and stays, so that a slow reply does not move
-    /// the clock; one outside is wrong, and the middle replaces it.
-    pub fn refine(self, held: Option<Offset>) -> Offset {
+    /// the clock; one outside is wrong. The next best guess is this machine's own wall
+    /// clock: where it agrees with the store as far as can be told, both go by the same
+    /// time service, and that is better than any round trip tells. The last is the
+    /// middle: as far away as half of the round trip at most.
+    pub fn refine(self, guesses: impl IntoIterator<Item = Offset>) -> Offset {
         let low = self.store.unix_micros() - (self.received.nanos() / 1000) as i64;
         let high = self.store.unix_micros() - (self.sent.nanos() / 1000) as i64;
-        match held {
-            Some(offset) if (low..=high).contains(&offset.0) => offset,
-            _ => Offset(low + (high - low) / 2),
-        }
+        let may_be = |guess: &Offset| (low..=high).contains(&guess.0);
+        guesses.into_iter().find(may_be).unwrap_or(Offset(low + (high - low) / 2))
     }
 }
 
@@ -235,20 +243,29 @@ mod tests {
 
     #[test]
     fn the_first_reading_takes_the_middle_of_the_round_trip() {
-        assert_eq!(reading(100, 110, 5_000).refine(None), Offset(4_895_000));
+        assert_eq!(reading(100, 110, 5_000).refine([]), Offset(4_895_000));
     }
 
     #[test]
     fn a_slow_reply_that_agrees_does_not_move_the_clock() {
-        let held = reading(100, 102, 5_000).refine(None);
-        assert_eq!(reading(200, 400, 5_100).refine(Some(held)), held);
+        let held = reading(100, 102, 5_000).refine([]);
+        assert_eq!(reading(200, 400, 5_100).refine([held]), held);
     }
 
     #[test]
     fn a_reply_that_cannot_be_right_moves_the_clock() {
-        let held = reading(100, 102, 5_000).refine(None);
-        let stepped = reading(200, 202, 65_000).refine(Some(held));
+        let held = reading(100, 102, 5_000).refine([]);
+        let stepped = reading(200, 202, 65_000).refine([held]);
         assert_eq!(stepped, Offset(64_799_000));
+    }
+
+    #[test]
+    fn where_the_held_offset_is_wrong_the_wall_clock_counts_if_it_may_be_right() {
+        let [held, wall] = [1_000_000, 4_899_000].map(Offset);
+        let far = reading(100, 130, 5_015);
+        assert_eq!(far.refine([held, wall]), wall);
+        assert_eq!(far.refine([held]), Offset(4_900_000));
+        assert_eq!(far.refine([Offset(4_901_000), wall]), Offset(4_901_000));
     }
 
     #[test]

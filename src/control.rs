@@ -65,6 +65,11 @@ impl Pauses {
         self.0.last().copied().filter(|pause| pause.until.is_none())
     }
 
+    /// When the last pause ended that was over at `at`.
+    pub fn last_end_before(&self, at: ClusterTime) -> Option<ClusterTime> {
+        self.0.iter().rev().filter_map(|pause| pause.until).find(|until| *until <= at)
+    }
+
     /// Whether nothing is left to remember.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

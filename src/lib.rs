@@ -26,6 +26,8 @@ pub mod node;
 #[cfg(feature = "daemon")]
 pub mod config;
 #[cfg(feature = "daemon")]
+pub mod crontab;
+#[cfg(feature = "daemon")]
 pub mod table;
 
 #[cfg(feature = "daemon")]
@@ -47,6 +49,12 @@ pub mod lease;
 pub mod lock;
 
 #[cfg(feature = "daemon")]
+pub mod request;
+
+#[cfg(feature = "daemon")]
+pub mod trace;
+
+#[cfg(feature = "daemon")]
 pub mod run;
 
 #[cfg(feature = "daemon")]
@@ -59,11 +67,20 @@ pub mod ledger;
 pub mod control;
 
 pub mod address;
+pub mod tls;
+
 pub mod store;
+
+#[cfg(feature = "daemon")]
+pub mod alert;
 
 #[cfg(feature = "daemon")]
 pub mod daemon;
 
+#[cfg(all(feature = "daemon", any(test, fuzzing)))]
+pub mod fuzzing;
+#[cfg(feature = "daemon")]
+pub mod http;
 #[cfg(feature = "daemon")]
 pub mod log;
 #[cfg(feature = "daemon")]

@@ -10,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::alert::Alerts;
 use crate::clock::ClusterTime;
 use crate::lease::grace_on_loss;
 use crate::name::{JobName, NodeName};
@@ -17,8 +18,10 @@ use crate::policy::{OnCrash, Policies, jitter};
 use crate::schedule::{ScheduleSet, Zone};
 use crate::slot::SlotTime;
 
+mod call;
 mod digest;
 
+pub use call::{Call, Piece, RunText, RunVariable, percent_encoded};
 pub use digest::{JobDigest, ScheduleDigest, TableDigest};
 
 /// How late a job may start that does not say: until its next slot, and no more
@@ -65,6 +68,8 @@ pub struct Job {
     pub tags: Arc<[Box<str>]>,
     /// What it wants when a slot cannot simply run.
     pub policies: Arc<Policies>,
+    /// Whom its alerts go to.
+    pub alerts: Arc<Alerts>,
     /// Names its slots and windows.
     pub digest: ScheduleDigest,
 }
@@ -143,6 +148,19 @@ pub enum Work {
     Command(Box<[Box<str>]>),
     /// A line for `/bin/sh -c`.
     Shell(Box<str>),
+    /// A request over HTTP.
+    Http(Box<Call>),
+}
+
+impl Work {
+    /// The key of the config that says it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Shell(_) => "shell",
+            Self::Http(_) => "http",
+        }
+    }
 }
 
 /// A variable of a job's environment. Its value may be a secret and is not printed.

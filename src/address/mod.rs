@@ -5,15 +5,22 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub(crate) mod invalid;
+mod query;
 pub(crate) mod secret;
+mod servers;
 
 pub use self::invalid::InvalidValue;
 pub use self::secret::Secret;
+pub use self::servers::parse_all;
+#[cfg(feature = "daemon")]
+pub(crate) use self::servers::{A_MAJORITY, NO_REPLICAS};
 
 /// How long a call to Redis may take unless something else is said.
 pub const REDIS_TIMEOUT: Duration = Duration::from_secs(1);
 /// How many replicas must acknowledge a write unless something else is said.
 pub const MIN_ACKS: u32 = 0;
+/// More acknowledgements than this nobody can ask for.
+pub const MOST_ACKS: u32 = 100;
 
 /// A store and how to get in. Neither `Debug` nor `Display` shows a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +32,9 @@ pub enum StoreConfig {
     },
     /// One Redis or Valkey.
     Redis(RedisConfig),
+    /// Three or five Redis servers that know nothing of each other, of which a majority
+    /// decides.
+    Quorum(Vec<RedisConfig>),
 }
 
 /// One Redis or Valkey and how to get in.
@@ -40,8 +50,9 @@ pub struct RedisConfig {
     pub password: Option<Secret>,
     /// The bound of one call.
     pub timeout: Duration,
-    /// How many replicas must have a claim before it counts.
-    pub min_acks: u32,
+    /// How many replicas must have a claim before it counts, where it is said: otherwise
+    /// [`MIN_ACKS`].
+    pub min_acks: Option<u32>,
 }
 
 /// Where a Redis listens.
@@ -101,6 +112,10 @@ impl fmt::Display for StoreConfig {
         match self {
             Self::Sqlite { path } => write!(f, "sqlite:{}", path.display()),
             Self::Redis(redis) => write!(f, "{redis}"),
+            Self::Quorum(servers) => {
+                let servers: Vec<_> = servers.iter().map(RedisConfig::to_string).collect();
+                f.write_str(&servers.join(","))
+            }
         }
     }
 }
@@ -191,7 +206,10 @@ pub fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
                 .help(format!("write {scheme}:// and then the sentinels"))),
         },
         "redis" | "rediss" | "redis+unix" => match rest.strip_prefix("//") {
-            Some(_) if is_list(rest) => return Err(later(address, "a store of several servers")),
+            Some(_) if is_list(rest) => {
+                let what = "the servers of a quorum have an address each";
+                return Err(InvalidValue::new(0..address.len(), what).help(servers::THREE));
+            }
             Some(rest) if scheme == "redis+unix" => unix(rest).map_err(|error| shift(error, 2)),
             Some(rest) => tcp(rest, tls).map_err(|error| shift(error, 2)),
             None => Err(InvalidValue::new(0..0, "`//` is missing here")
@@ -205,10 +223,6 @@ pub fn parse(address: &str) -> Result<StoreConfig, InvalidValue> {
         _ => return Err(unknown_scheme(scheme)),
     };
     parsed.map_err(|error| shift(error, start))
-}
-
-fn later(address: &str, what: &str) -> InvalidValue {
-    InvalidValue::new(0..address.len(), format!("{what} is not available yet")).help(KINDS)
 }
 
 fn shift(mut error: InvalidValue, by: usize) -> InvalidValue {
@@ -288,13 +302,14 @@ fn redis(address: RedisAddress, database: u32) -> RedisConfig {
         username: None,
         password: None,
         timeout: REDIS_TIMEOUT,
-        min_acks: MIN_ACKS,
+        min_acks: None,
     }
 }
 
 fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
     // A password may hold anything, also `@` and `/`; a host and a database may not.
     let server = rest.rfind('@').map_or(0, |at| at + 1);
+    let (rest, query) = query::split_off(rest, server);
     let end = rest[server..].find('/').map_or(rest.len(), |end| server + end);
     let (host, port) = server_at(rest, server, end, 6379, "write redis://127.0.0.1:6379/0")?;
     let database = match rest[end..].trim_start_matches('/') {
@@ -303,12 +318,14 @@ fn tcp(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
     };
     let mut redis = redis(RedisAddress::Tcp { host, port, tls }, database);
     add_user(&mut redis, &rest[..server])?;
+    query::read(&mut redis, query, rest.len() + 1)?;
     Ok(StoreConfig::Redis(redis))
 }
 
 /// Several servers of one Redis Cluster, with commas between.
 fn cluster(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
     let first = rest.rfind('@').map_or(0, |at| at + 1);
+    let (rest, query) = query::split_off(rest, first);
     let end = rest[first..].find('/').map_or(rest.len(), |end| first + end);
     let (mut seeds, mut start) = (Vec::new(), first);
     for part in rest[first..end].split(',') {
@@ -328,6 +345,7 @@ fn cluster(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValu
     }
     let mut redis = redis(RedisAddress::Cluster { seeds, tls }, 0);
     add_user(&mut redis, &rest[..first])?;
+    query::read(&mut redis, query, rest.len() + 1)?;
     Ok(StoreConfig::Redis(redis))
 }
 
@@ -338,6 +356,7 @@ const SENTINELS: &str = "write redis+sentinel://HOST,HOST,HOST/MASTER/0";
 fn sentinel(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidValue> {
     // The password may hold anything, as above.
     let first = rest.rfind('@').map_or(0, |at| at + 1);
+    let (rest, query) = query::split_off(rest, first);
     let end = rest[first..].find('/').map_or(rest.len(), |end| first + end);
     let mut sentinels = Vec::new();
     let mut at = first;
@@ -377,6 +396,7 @@ fn sentinel(rest: &str, tls: Option<TlsFiles>) -> Result<StoreConfig, InvalidVal
     let of = SentinelAddress { sentinels, master, tls, username: None, password: None };
     let mut redis = redis(RedisAddress::Sentinel(Box::new(of)), database);
     add_user(&mut redis, &rest[..first])?;
+    query::read(&mut redis, query, rest.len() + 1)?;
     Ok(StoreConfig::Redis(redis))
 }
 
@@ -462,21 +482,7 @@ fn unix(rest: &str) -> Result<StoreConfig, InvalidValue> {
             .help("write redis+unix:///run/redis/redis.sock, with three slashes"));
     }
     let mut redis = redis(RedisAddress::Unix(PathBuf::from(path)), 0);
-    let mut at = path.len() + 1;
-    for part in query.split('&').filter(|_| !query.is_empty()) {
-        let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let value_at = at + part.len() - value.len();
-        match name {
-            "db" => redis.database = database(value, value_at)?,
-            "user" => redis.username = Some(decode(value, value_at)?),
-            "pass" => redis.password = Some(Secret::new(decode(value, value_at)?)),
-            _ => {
-                return Err(InvalidValue::new(at..at + part.len(), "this is not understood here")
-                    .help("behind `?` may stand db=, user= and pass=, with `&` between"));
-            }
-        }
-        at += part.len() + 1;
-    }
+    query::read(&mut redis, query, path.len() + 1)?;
     Ok(StoreConfig::Redis(redis))
 }
 

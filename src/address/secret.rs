@@ -4,6 +4,8 @@
 use std::fmt;
 use std::ops::Range;
 
+use super::servers::split;
+
 /// A text that prints as `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -42,7 +44,14 @@ pub(crate) fn is_secret_name(name: &str) -> bool {
 
 /// The part of a store's address that holds its password: between the first
 /// `:` of the user info and the last `@`.
-pub(crate) fn secrets_in_address(address: &str) -> Vec<Range<usize>> {
+pub(crate) fn secrets_in_address(addresses: &str) -> Vec<Range<usize>> {
+    let moved = |start: usize| move |secret: Range<usize>| secret.start + start..secret.end + start;
+    let each = split(addresses).into_iter();
+    each.flat_map(|(start, address)| secrets_in_one(address).into_iter().map(moved(start)))
+        .collect()
+}
+
+fn secrets_in_one(address: &str) -> Vec<Range<usize>> {
     let start = address.find("://").map_or(0, |at| at + 3);
     let mut found = Vec::new();
     if let Some(at) = address[start..].rfind('@').map(|at| start + at)

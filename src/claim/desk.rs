@@ -8,8 +8,10 @@
 //!   then it is given up, never run on a guess. If any attempt may have been
 //!   applied, the claim has to be taken back when the store answers again.
 //! - Nothing is asked twice at a time for the same slot.
+//! - The cost of a look is by what is due then, not by what lies on the desk.
 
-use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +30,7 @@ const LAST_RETRY: Duration = Duration::from_secs(1);
 /// Why a claim is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cause {
-    /// The slot is due.
+    /// The slot is due, or will be in a moment.
     Due,
     /// The slot is open and nobody holds it; windows do not bind it.
     Ready,
@@ -56,6 +58,13 @@ pub struct Pending {
     tries: u32,
 }
 
+impl Pending {
+    /// Whether the store has surely nothing of it.
+    fn is_unmade(&self) -> bool {
+        !self.maybe_applied && self.state != State::InFlight
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
     Waiting(BootInstant),
@@ -66,36 +75,75 @@ enum State {
 #[derive(Debug, Default)]
 pub struct Desk {
     pending: BTreeMap<Slot, Pending>,
+    /// Those that wait, by when they are to be made.
+    waiting: BTreeSet<(BootInstant, Slot)>,
+    /// Those that windows bind, by when these close.
+    closing: BTreeSet<(ClusterTime, Slot)>,
 }
 
 impl Desk {
-    /// Puts a claim on the desk, to be made at once. False when there is one already.
+    /// Puts a claim on the desk, to be made at the instant `at`. False when there is one
+    /// of the slot already.
     pub fn put(
         &mut self,
         slot: Slot,
         job: Arc<Job>,
         cause: Cause,
         start_by: ClusterTime,
-        now: BootInstant,
+        at: BootInstant,
         tokens: &mut Tokens,
     ) -> bool {
-        use std::collections::btree_map::Entry;
-        match self.pending.entry(slot) {
-            Entry::Occupied(_) => false,
-            Entry::Vacant(place) => {
-                place.insert(Pending {
-                    job,
-                    token: tokens.draw(),
-                    cause,
-                    start_by,
-                    maybe_applied: false,
-                    last: SkippedReason::StoreDown,
-                    state: State::Waiting(now),
-                    tries: 0,
-                });
-                true
-            }
+        if self.pending.contains_key(&slot) {
+            return false;
         }
+        let pending = Pending {
+            job,
+            token: tokens.draw(),
+            cause,
+            start_by,
+            maybe_applied: false,
+            last: SkippedReason::StoreDown,
+            state: State::Waiting(at),
+            tries: 0,
+        };
+        self.enter(slot, pending);
+        true
+    }
+
+    fn enter(&mut self, slot: Slot, pending: Pending) {
+        if let State::Waiting(at) = pending.state {
+            self.waiting.insert((at, slot.clone()));
+        }
+        if pending.cause == Cause::Due {
+            self.closing.insert((pending.start_by, slot.clone()));
+        }
+        self.pending.insert(slot, pending);
+    }
+
+    /// Takes the claim off the desk: it has its verdict.
+    pub fn resolved(&mut self, slot: &Slot) -> Option<Pending> {
+        let (slot, pending) = self.pending.remove_entry(slot)?;
+        let key = match pending.state {
+            State::Waiting(at) => {
+                let key = (at, slot);
+                self.waiting.remove(&key);
+                key.1
+            }
+            State::InFlight => slot,
+        };
+        self.closing.remove(&(pending.start_by, key));
+        Some(pending)
+    }
+
+    /// Lets a claim wait until `until`.
+    fn wait(&mut self, slot: &Slot, until: impl FnOnce(&mut Pending) -> BootInstant) {
+        let Some(pending) = self.pending.get_mut(slot) else { return };
+        let until = until(pending);
+        if let State::Waiting(before) = pending.state {
+            self.waiting.remove(&(before, slot.clone()));
+        }
+        pending.state = State::Waiting(until);
+        self.waiting.insert((until, slot.clone()));
     }
 
     /// How many claims are pending.
@@ -118,54 +166,52 @@ impl Desk {
 
     /// How many claims are in flight.
     pub fn in_flight(&self) -> usize {
-        self.pending.values().filter(|pending| pending.state == State::InFlight).count()
+        self.pending.len() - self.waiting.len()
     }
 
     /// When the next attempt is due.
     pub fn next_attempt(&self) -> Option<BootInstant> {
-        self.pending
-            .values()
-            .filter_map(|pending| match pending.state {
-                State::Waiting(until) => Some(until),
-                State::InFlight => None,
-            })
-            .min()
+        self.waiting.first().map(|&(at, _)| at)
     }
 
-    /// Takes the claims to make at `now`, at most `room` of them, those that wait
-    /// longest first; they are in flight until [`resolved`](Self::resolved) or
+    /// Takes the claims to make at `now`, at most `room` of them, the oldest slots
+    /// first; they are in flight until [`resolved`](Self::resolved) or
     /// [`unanswered`](Self::unanswered). Those without room are noted as
     /// [full](SkippedReason::Full).
     pub fn take_due(&mut self, now: BootInstant, room: usize) -> Vec<(Slot, Pending)> {
-        let is_due =
-            |pending: &Pending| matches!(pending.state, State::Waiting(until) if until <= now);
-        let mut due: Vec<_> =
-            self.pending.iter_mut().filter(|(_, pending)| is_due(pending)).collect();
+        let mut due = Vec::new();
+        while self.waiting.first().is_some_and(|(at, _)| *at <= now) {
+            due.extend(self.waiting.pop_first());
+        }
         if due.len() > room {
-            due.sort_by_key(|(slot, _)| slot.at);
-            for (_, pending) in due.drain(room..) {
-                pending.last = SkippedReason::Full;
+            due.sort_by_key(|(_, slot)| slot.at);
+            for (at, slot) in due.drain(room..) {
+                if let Some(pending) = self.pending.get_mut(&slot) {
+                    pending.last = SkippedReason::Full;
+                }
+                self.waiting.insert((at, slot));
             }
         }
-        due.into_iter()
-            .map(|(slot, pending)| {
-                pending.state = State::InFlight;
-                (slot.clone(), pending.clone())
-            })
-            .collect()
+        let mut taken = Vec::with_capacity(due.len());
+        for (_, slot) in due {
+            if let Entry::Occupied(mut place) = self.pending.entry(slot) {
+                place.get_mut().state = State::InFlight;
+                taken.push((place.key().clone(), place.get().clone()));
+            }
+        }
+        taken
     }
 
-    /// Takes the claim off the desk: it has its verdict.
-    pub fn resolved(&mut self, slot: &Slot) -> Option<Pending> {
-        self.pending.remove(slot)
-    }
-
-    /// The attempt came too early; it is repeated when the slot is due, `due` by
-    /// what the node believes now, and after a while where that has passed.
+    /// The attempt came too early. It is repeated when the slot is due, `due` by what the
+    /// node believes now; after a while where that has passed, or where it was so before.
     pub fn early(&mut self, slot: &Slot, due: BootInstant, now: BootInstant) {
-        self.unanswered(slot, SkippedReason::Early, false, now);
-        if let Some(Pending { state: State::Waiting(until), .. }) = self.pending.get_mut(slot) {
-            *until = due.max(*until);
+        if due > now {
+            self.wait(slot, |pending| {
+                pending.last = SkippedReason::Early;
+                due
+            });
+        } else {
+            self.unanswered(slot, SkippedReason::Early, false, now);
         }
     }
 
@@ -177,49 +223,77 @@ impl Desk {
         maybe_applied: bool,
         now: BootInstant,
     ) {
-        if let Some(pending) = self.pending.get_mut(slot) {
+        self.wait(slot, |pending| {
             pending.last = last;
             pending.maybe_applied |= maybe_applied;
             let wait = FIRST_RETRY.saturating_mul(1 << pending.tries.min(8)).min(LAST_RETRY);
             pending.tries += 1;
-            pending.state = State::Waiting(now + wait);
-        }
+            now + wait
+        });
     }
 
-    /// The store can be reached again: everything that waits is due now.
+    /// The store can be reached again: every claim that had no answer is due now.
     pub fn store_is_back(&mut self, now: BootInstant) {
-        for pending in self.pending.values_mut() {
-            if let State::Waiting(until) = &mut pending.state {
-                *until = now.min(*until);
-            }
+        let tried = |slot: &Slot| self.pending.get(slot).is_some_and(|one| one.tries > 0);
+        let late: Vec<_> = self
+            .waiting
+            .iter()
+            .filter(|(at, slot)| *at > now && tried(slot))
+            .map(|(_, slot)| slot.clone())
+            .collect();
+        for slot in late {
+            self.wait(&slot, |_| now);
         }
     }
 
     /// Takes the claims whose start window closed before `now`, unless one is in
     /// flight: its answer still counts.
     pub fn take_expired(&mut self, now: ClusterTime) -> Vec<(Slot, Pending)> {
-        self.pending
-            .extract_if(.., |_, pending| {
-                pending.cause == Cause::Due
-                    && pending.start_by < now
-                    && pending.state != State::InFlight
-            })
-            .collect()
+        let waits = |slot: &Slot| {
+            self.pending.get(slot).is_some_and(|pending| pending.state != State::InFlight)
+        };
+        let closed = self.closing.iter().take_while(|(start_by, _)| *start_by < now);
+        let expired: Vec<_> =
+            closed.filter(|(_, slot)| waits(slot)).map(|(_, slot)| slot.clone()).collect();
+        self.take(expired)
+    }
+
+    fn take(&mut self, slots: Vec<Slot>) -> Vec<(Slot, Pending)> {
+        let take = |slot: Slot| self.resolved(&slot).map(|pending| (slot, pending));
+        slots.into_iter().filter_map(take).collect()
     }
 
     /// Puts a claim back that was won but cannot run yet; it is repeated at `due`.
     pub fn put_back(&mut self, slot: Slot, mut pending: Pending, due: BootInstant) {
         pending.maybe_applied = true;
         pending.state = State::Waiting(due);
-        self.pending.insert(slot, pending);
+        self.enter(slot, pending);
+    }
+
+    /// The job of a slot whose claim is pending.
+    pub fn job(&self, slot: &Slot) -> Option<&Arc<Job>> {
+        self.pending.get(slot).map(|pending| &pending.job)
+    }
+
+    /// Takes the claim of `slot` off the desk if it was surely not applied; whether it was.
+    pub fn give_up(&mut self, slot: &Slot) -> bool {
+        self.pending.get(slot).is_some_and(Pending::is_unmade) && self.resolved(slot).is_some()
     }
 
     /// Takes every claim that was surely not applied and is not in flight.
     pub fn take_unmade(&mut self) -> Vec<(Slot, Pending)> {
-        let unmade = |_: &Slot, pending: &mut Pending| {
-            !pending.maybe_applied && pending.state != State::InFlight
-        };
-        self.pending.extract_if(.., unmade).collect()
+        let unmade = self.pending.iter().filter(|(_, pending)| pending.is_unmade());
+        let unmade = unmade.map(|(slot, _)| slot.clone()).collect();
+        self.take(unmade)
+    }
+
+    /// Takes those of them that are not due yet at `now`.
+    pub fn take_planned(&mut self, now: ClusterTime) -> Vec<(Slot, Pending)> {
+        let planned = self.pending.iter().filter(|(slot, pending)| {
+            pending.is_unmade() && pending.cause == Cause::Due && pending.job.due(slot.at) > now
+        });
+        let planned = planned.map(|(slot, _)| slot.clone()).collect();
+        self.take(planned)
     }
 }
 

@@ -12,9 +12,13 @@
 //! - A token that handed its slot over never wins it again, however late a copy
 //!   of its request is applied.
 //! - A lapsed lease is taken over only by a claim that names the token that lost it.
-//! - A pause and the job's `overlap` are decided in the same atomic step.
+//! - A pause and the job's `overlap` are decided in the same atomic step, and never
+//!   before the slot is due: a claim ahead of that finds nothing in its way and wins,
+//!   or is to be made again.
 
+pub mod attempt;
 pub mod desk;
+pub mod peers;
 
 use std::fmt;
 use std::str::FromStr;
@@ -83,6 +87,29 @@ pub struct RunId(Uuid);
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+impl RunId {
+    /// When its slot was first claimed with its token, by the clock of who did; none where
+    /// it was made otherwise.
+    pub fn claimed_at(self) -> Option<ClusterTime> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        let micros = i64::try_from(seconds).ok()?.checked_mul(1_000_000)?;
+        Some(ClusterTime::from_unix_micros(micros + i64::from(nanos / 1000)))
+    }
+
+    /// The last sixteen of its digits.
+    pub(crate) fn low_bits(self) -> u64 {
+        self.0.as_u64_pair().1
+    }
+
+    /// The token under which it is the run number `attempt`: what
+    /// [`run_id`](Token::run_id) was given.
+    pub fn token(self, attempt: u32) -> Token {
+        let bits = self.0.as_u128();
+        let low = (bits as u32).wrapping_sub(attempt.saturating_sub(1));
+        Token::from_uuid(Uuid::from_u128(bits >> 32 << 32 | u128::from(low)))
     }
 }
 
@@ -176,6 +203,21 @@ pub enum Verdict {
     Unknown(String),
 }
 
+impl Verdict {
+    /// The word for it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Won(_) => "won",
+            Self::Held(_) => "held",
+            Self::Done(_) => "done",
+            Self::Waits(_) => "waits",
+            Self::Missed(_) => "missed",
+            Self::Refused(_) => "refused",
+            Self::Unknown(_) => "unknown",
+        }
+    }
+}
+
 /// What the winner of a claim got.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant {
@@ -215,8 +257,9 @@ pub struct Settled {
 pub enum Refusal {
     /// The start window had closed.
     Late,
-    /// The slot lies further ahead than `max_early`, or it was handed over to be
-    /// tried again later.
+    /// The slot lies further ahead than `max_early`; or it is not due yet and
+    /// something keeps it from running that may be over by then; or it was handed over
+    /// to be tried again later.
     Early,
     /// The cursor is past it: it is in the ledger as missed, or ran so long ago
     /// that its record has expired.

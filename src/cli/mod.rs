@@ -6,6 +6,7 @@
 mod check;
 mod control;
 mod history;
+mod import;
 mod listing;
 mod lock;
 mod manual;
@@ -15,6 +16,7 @@ mod onlooker;
 mod place;
 mod run;
 mod slot;
+mod status;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -74,6 +76,8 @@ enum Command {
     History(history::History),
     /// Show what became of one slot: who ran it, when, how it ended
     Slot(slot::SlotArguments),
+    /// Show the nodes, the jobs, what runs now, and how the store is
+    Status(status::Status),
     /// Run a job now, once, on some node that may run it; prints the trigger's id
     Trigger(control::Trigger),
     /// Let none of a job's slots begin until it is resumed; what runs goes on
@@ -86,6 +90,9 @@ enum Command {
     Reload(control::Reload),
     /// Run a command under a lock: one at a time on all machines that share the store
     Lock(lock::Lock),
+    /// Make a job table of what another scheduler goes by
+    #[command(subcommand)]
+    Import(import::Import),
     /// Print the JSON Schema of the config, for completion in editors
     Schema,
     /// Print a completion script for a shell
@@ -172,12 +179,14 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Next(next) => next.perform(&place),
         Command::History(history) => history.perform(&place),
         Command::Slot(slot) => slot.perform(&place),
+        Command::Status(status) => status.perform(&place),
         Command::Trigger(trigger) => trigger.perform(&place),
         Command::Pause(pause) => pause.perform(&place),
         Command::Resume(resume) => resume.perform(&place),
         Command::Cancel(cancel) => cancel.perform(&place),
         Command::Reload(reload) => reload.perform(&place),
         Command::Lock(lock) => lock.perform(&place),
+        Command::Import(import) => import.perform(),
         Command::Schema => manual::schema(),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man => manual::page(),

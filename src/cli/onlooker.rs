@@ -58,4 +58,8 @@ impl Environment for Onlooker {
     fn is_root(&self) -> bool {
         ThisMachine.is_root()
     }
+
+    fn is_blank(&self) -> bool {
+        true
+    }
 }

@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::onlooker::Onlooker;
@@ -26,6 +27,8 @@ pub(super) struct Reach<'a> {
     /// The job table, where there is a config.
     pub(super) jobs: Option<&'a JobTable>,
     pub(super) store: &'a dyn Store,
+    /// The same, to keep.
+    pub(super) handle: Arc<dyn Store>,
 }
 
 impl Place {
@@ -44,9 +47,7 @@ impl Place {
         };
         let load = Load { paths: self.paths(), overrides };
         let loaded = config::load(&load, &ThisMachine).map_err(bad_config)?;
-        for warning in loaded.warnings.iter() {
-            say(&warning.render(paint()).to_string());
-        }
+        warn(&loaded.warnings);
         Ok(loaded.config)
     }
 
@@ -156,7 +157,8 @@ fn reach<T>(
         let store = store::open::open(&cluster.store, &cluster.name, None, PATIENCE)
             .map_err(store_failure)?;
         reachable(&*store).await?;
-        let reach = Reach { cluster: &cluster.name, jobs, store: &*store };
+        let reach =
+            Reach { cluster: &cluster.name, jobs, store: &*store, handle: Arc::clone(&store) };
         let done = work(reach).await;
         store.close().await;
         done
@@ -171,8 +173,7 @@ fn bad_config(diagnostics: Diagnostics) -> Failure {
 async fn reachable(store: &dyn Store) -> Result<(), Failure> {
     let mut health = store.health();
     // What concerns a part that is down says so itself.
-    let is_there = |health: &Health| matches!(health, Health::Up | Health::Partly(_));
-    let answered = tokio::time::timeout(PATIENCE, health.wait_for(is_there));
+    let answered = tokio::time::timeout(PATIENCE, health.wait_for(Health::answers));
     if let Ok(Ok(_)) = answered.await {
         return Ok(());
     }
@@ -234,6 +235,13 @@ pub(super) fn complain(failure: &Failure) {
     match failure {
         Failure::Config(diagnostics) => say(&diagnostics.render(paint()).to_string()),
         other => say(&format!("solocron: {other}\n")),
+    }
+}
+
+/// Tells the user on standard error what is to be known although all went well.
+pub(super) fn warn(warnings: &Diagnostics) {
+    for warning in warnings {
+        say(&warning.render(paint()).to_string());
     }
 }
 

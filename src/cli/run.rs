@@ -5,17 +5,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{Failure, Place, place};
+use crate::alert::watch::OpenLocks;
 use crate::clock::BootInstant;
 use crate::config::{ClusterConfig, Config, LogFormat, Severity};
 use crate::daemon::engine::{Identity, Settings};
 use crate::daemon::shell::{End, Loader, Request, Shell};
+use crate::http::Door;
+use crate::http::metrics::Counts;
 use crate::ledger::Retention;
 use crate::log::{self, events};
 use crate::node::BootId;
+use crate::store::Store;
+use crate::store::observed::{CallObserver, Observed};
+use crate::trace::Parents;
 use crate::{lease, service, store};
 
 #[derive(Debug, Args)]
@@ -52,8 +59,17 @@ impl Run {
             LogFormat::Text => log::Format::Text,
             LogFormat::Json => log::Format::Json,
         };
-        let _flushes_at_the_end = log::install(format, &config.log.filter, &config.cluster.node)
-            .map_err(|error| Failure::Failed(error.to_string()))?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // Who is not looked at counts nothing.
+        let counts = config.http.as_ref().map(|_| Arc::new(Counts::default()));
+        let mut watchers = Watchers::new(counts);
+        let traces = watchers.trace(&config.cluster, runtime.handle());
+        let _flushes_at_the_end =
+            log::install(format, &config.log.filter, &config.cluster.node, watchers.of_events())
+                .map_err(|error| Failure::Failed(error.to_string()))?;
+        if let Err(why) = traces {
+            tracing::warn!("slots are not traced: {why}");
+        }
         events::config_loaded(
             &sources(&config),
             config.jobs.len(),
@@ -62,17 +78,88 @@ impl Run {
         if let Err(error) = crate::run::raise_open_files() {
             tracing::warn!(%error, "the limit on open files stays as it is");
         }
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
         let loader = loader(place.clone(), self.node, &config);
-        let End { killed, settled } = runtime.block_on(live(config, loader))?;
+        let end = runtime.block_on(live(config, loader, &watchers))?;
+        let End { killed, settled, hurried } = end;
+        watchers.close(if hurried { Duration::ZERO } else { LAST_SPANS });
         events::node_stopped(killed);
         runtime.shutdown_background();
         Ok(if killed == 0 && settled { ExitCode::SUCCESS } else { ExitCode::from(1) })
     }
 }
 
+/// How long a node that has ended waits for a collector to take its last spans.
+const LAST_SPANS: Duration = Duration::from_secs(2);
+
+/// Who is told what the node does, and has no part in it.
+struct Watchers {
+    counts: Option<Arc<Counts>>,
+    #[cfg(feature = "otel")]
+    traces: Option<Arc<crate::trace::Traces>>,
+}
+
+impl Watchers {
+    fn new(counts: Option<Arc<Counts>>) -> Self {
+        Self {
+            counts,
+            #[cfg(feature = "otel")]
+            traces: None,
+        }
+    }
+
+    /// Has slots traced, if the environment says where to.
+    #[cfg(feature = "otel")]
+    fn trace(&mut self, of: &ClusterConfig, runtime: &Handle) -> Result<(), String> {
+        let export = crate::trace::from_environment(&of.name, &of.node, runtime.clone())?;
+        let traces = |export| crate::trace::Traces::new(of.name.clone(), of.node.clone(), export);
+        self.traces = export.map(traces).map(Arc::new);
+        Ok(())
+    }
+
+    #[cfg(not(feature = "otel"))]
+    fn trace(&mut self, _: &ClusterConfig, _: &Handle) -> Result<(), String> {
+        match std::env::var_os("OTEL_EXPORTER_OTLP_ENDPOINT") {
+            Some(_) => Err("this program was built without the feature `otel`".to_owned()),
+            None => Ok(()),
+        }
+    }
+
+    fn of_events(&self) -> Vec<Arc<dyn log::Observer>> {
+        let mut all: Vec<Arc<dyn log::Observer>> = Vec::new();
+        all.extend(self.counts.clone().map(|counts| counts as _));
+        #[cfg(feature = "otel")]
+        all.extend(self.traces.clone().map(|traces| traces as _));
+        all
+    }
+
+    fn of_calls(&self) -> Vec<Arc<dyn CallObserver>> {
+        let mut all: Vec<Arc<dyn CallObserver>> = Vec::new();
+        all.extend(self.counts.clone().map(|counts| counts as _));
+        #[cfg(feature = "otel")]
+        all.extend(self.traces.clone().map(|traces| traces as _));
+        all
+    }
+
+    fn parents(&self) -> Option<Arc<Parents>> {
+        #[cfg(feature = "otel")]
+        return self.traces.as_ref().map(crate::trace::Traces::parents);
+        #[cfg(not(feature = "otel"))]
+        None
+    }
+
+    /// Nothing more is told them.
+    fn close(&self, within: Duration) {
+        #[cfg(feature = "otel")]
+        if let Some(traces) = &self.traces {
+            traces.close(within);
+        }
+        #[cfg(not(feature = "otel"))]
+        let _ = within;
+    }
+}
+
 /// The node's whole life.
-async fn live(config: Config, loader: Arc<Loader>) -> Result<End, Failure> {
+async fn live(config: Config, loader: Arc<Loader>, watchers: &Watchers) -> Result<End, Failure> {
     let requests = requests()?;
     let cluster = &config.cluster;
     let shortest = shortest_lease(&config);
@@ -86,15 +173,45 @@ async fn live(config: Config, loader: Arc<Loader>) -> Result<End, Failure> {
         events::store_down(&cluster.store.to_string(), &error.to_string());
         place::store_failure(error)
     })?;
+    let watching = watchers.of_calls();
+    let store: Arc<dyn Store> =
+        if watching.is_empty() { store } else { Arc::new(Observed::new(store, watching)) };
+    // Before anything is claimed: who cannot be looked at as the config says does not start.
+    let door = match config.http {
+        Some(http) => {
+            Some(Door::build(http).await.map_err(|error| Failure::Failed(error.to_string()))?)
+        }
+        None => None,
+    };
     let settings = settings(cluster);
+    let open_locks = open_locks(cluster, lease::longest_call(shortest));
     let identity = Identity {
         cluster: cluster.name.clone(),
         node: cluster.node.clone(),
         boot: BootId::random(),
         started: BootInstant::now(),
     };
-    let shell = Shell::new(store, settings, Arc::new(config.jobs), identity, loader).await;
-    Ok(shell.run(requests).await)
+    let shell =
+        Shell::new(Arc::clone(&store), settings, Arc::new(config.jobs), identity, loader).await;
+    let mut shell = shell.with_alerts(open_locks);
+    if let Some(parents) = watchers.parents() {
+        shell = shell.with_traces(parents);
+    }
+    let server = match (door, watchers.counts.clone()) {
+        (Some(door), Some(counts)) => Some(door.open(shell.view(), store, counts)?),
+        _ => None,
+    };
+    let end = shell.run(requests).await;
+    if let Some(server) = server {
+        server.close().await;
+    }
+    Ok(end)
+}
+
+/// What opens the locks of the store, beside its slots.
+fn open_locks(cluster: &ClusterConfig, bound: Duration) -> Arc<OpenLocks> {
+    let (store, name, node) = (cluster.store.clone(), cluster.name.clone(), cluster.node.clone());
+    Arc::new(move || store::open::open_locks(&store, &name, Some(&node), bound))
 }
 
 fn settings(cluster: &ClusterConfig) -> Settings {

@@ -1,19 +1,20 @@
 //! Every key that a config may have, and every default: the one list that
 //! reading, `did you mean`, the JSON schema and the documentation all go by.
-//!
-//! A key that only a later release reads is in the list too, as
-//! [`Kind::Later`]: using it is an error that says so,
-//! and not taken for a spelling mistake.
 
-pub use crate::address::{MIN_ACKS, REDIS_TIMEOUT};
+pub use crate::address::{MIN_ACKS, MOST_ACKS, REDIS_TIMEOUT};
 use std::time::Duration;
 
 use super::keys::{Key, Kind, Preset, Section};
+use crate::http::token::Role;
 use crate::policy::{Backoff, CatchUpPolicy, OnCrash, Overlap};
 
+mod http;
 mod job;
+mod notify;
 
+pub use http::CALL;
 pub use job::{DEFAULTS, JOB, RETRY};
+pub use notify::NOTIFY;
 
 const fn ms(count: u64) -> Duration {
     Duration::from_millis(count)
@@ -42,6 +43,10 @@ pub const DRAIN_TIMEOUT: Duration = s(30);
 pub const HISTORY_KEEP: Duration = d(30);
 /// At 1000 runs a job, one that runs each minute keeps most of a day.
 pub const HISTORY_PER_JOB: u32 = 1000;
+/// `http.listen`, when there is none: of this machine alone.
+pub const HTTP_LISTEN: &str = "127.0.0.1:7878";
+/// The port of that.
+pub const HTTP_PORT: u16 = 7878;
 /// `log.format`, when there is none.
 pub const LOG_FORMAT: &str = "text";
 /// `log.filter`, when there is none.
@@ -78,6 +83,12 @@ pub const RETRY_BACKOFF: Backoff = Backoff::Exponential;
 pub const RETRY_MIN: Duration = s(5);
 /// Five minutes: after that somebody looks anyway.
 pub const RETRY_MAX: Duration = s(300);
+/// Ten seconds: a service that takes longer has another trouble.
+pub const NOTIFY_TIMEOUT: Duration = s(10);
+/// Ten: with the waits between them, a receiver may be away for eight minutes.
+pub const NOTIFY_ATTEMPTS: u32 = 10;
+/// The methods of a request.
+pub const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 /// Every node.
 pub const NODES: &[&str] = &["*"];
 
@@ -88,12 +99,17 @@ pub static ROOT: Section = Section {
     doc: "The job table of solocron and the settings of its nodes.",
     keys: &[
         Key::new("cluster", Kind::Table(&CLUSTER), CLUSTER.doc),
-        Key::later("http"),
+        Key::new("http", Kind::Table(&HTTP), HTTP.doc).also(&["web", "server", "api"]),
         Key::new("log", Kind::Table(&LOG), LOG.doc).also(&["logging"]),
         Key::new("defaults", Kind::Table(&DEFAULTS), DEFAULTS.doc).also(&["default"]),
         Key::new("jobs", Kind::Named(&JOB), "The jobs, each by its name: `[jobs.nightly-backup]`.")
             .also(&["job", "tasks", "cron"]),
-        Key::later("notify"),
+        Key::new(
+            "notify",
+            Kind::Named(&NOTIFY),
+            "Ways to tell somebody of alerts, each by its name: `[notify.ops]`.",
+        )
+        .also(&["alerts", "notifications", "channels"]),
     ],
 };
 
@@ -118,7 +134,7 @@ pub static CLUSTER: Section = Section {
         Key::new(
             "store",
             Kind::Store,
-            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, `redis+unix:///SOCKET?db=DB`, `redis+sentinel://HOST,HOST,HOST/MASTER/DB` (`rediss+sentinel://…` with TLS), or `redis+cluster://HOST:PORT,HOST:PORT` for a Redis Cluster (some of its servers; `rediss+cluster://…` with TLS). `${VAR}` and `${file:/path}` are replaced.",
+            "Where locks and history live: `sqlite:PATH` (no server; replicas on one machine; a relative path is below the state directory), `redis://HOST:PORT/DB`, `rediss://…` with TLS, `redis+unix:///SOCKET?db=DB`, `redis+sentinel://HOST,HOST,HOST/MASTER/DB` (`rediss+sentinel://…` with TLS), or `redis+cluster://HOST:PORT,HOST:PORT` for a Redis Cluster (some of its servers; `rediss+cluster://…` with TLS); or a list of three or five `redis://` addresses: a quorum, of which a majority decides (in `--store` with commas between). `${VAR}` and `${file:/path}` are replaced.",
         )
         .preset(Preset::Text(STORE))
         .also(&["url", "redis_url", "backend", "database"]),
@@ -131,14 +147,14 @@ pub static CLUSTER: Section = Section {
         .also(&["clock_skew"]),
         Key::new(
             "min_acks",
-            Kind::Integer(0, 100),
+            Kind::Integer(0, MOST_ACKS as i64),
             "How many replicas of Redis must have a claim, a renewal or the end of a slot before it counts. As many as there are replicas make a failover safe; while fewer are connected, nothing runs. 0: as soon as the master has it.",
         )
         .preset(Preset::Integer(MIN_ACKS as i64))
         .also(&["min_replicas", "wait", "acks"]),
         Key::new(
             "heartbeat",
-            Kind::Duration(s(1), s(60), "the daemon's own clock beats once a second, and a node is taken for dead after three heartbeats"),
+            Kind::Duration(s(1), s(60), "the daemon's own clock beats once a second, and a node is shown as gone after two heartbeats"),
             "How often a node says that it is alive.",
         )
         .preset(Preset::Duration(HEARTBEAT)),
@@ -235,6 +251,78 @@ pub static REDIS: Section = Section {
             "The password of the sentinels, which is not that of their Redis; it is never shown. `${VAR}` and `${file:/path}` are replaced.",
         )
         .also(&["sentinel_pass", "sentinel_auth"]),
+    ],
+};
+
+/// `[http]`
+pub static HTTP: Section = Section {
+    title: "[http]",
+    once: true,
+    doc: "The page, the API and the metrics of this node. Off where this table is absent.",
+    keys: &[
+        Key::new(
+            "listen",
+            Kind::Listen,
+            "Where to listen: an IP address and a port; port 0 takes a free one, which the log tells. An address that other machines can reach needs a token, and TLS or `behind_proxy`.",
+        )
+        .preset(Preset::Text(HTTP_LISTEN))
+        .also(&["address", "bind", "port", "addr"]),
+        Key::new("tls", Kind::Table(&HTTP_TLS), HTTP_TLS.doc).also(&["ssl", "https"]),
+        Key::new(
+            "behind_proxy",
+            Kind::Switch,
+            "`true` where a proxy in front of it has TLS: who asks is then what the proxy says in `X-Forwarded-For`.",
+        )
+        .preset(Preset::Switch(false))
+        .also(&["proxy", "trust_proxy"]),
+        Key::new(
+            "tokens",
+            Kind::Tables(&HTTP_TOKEN),
+            "Who may look and who may act, each a table `[[http.tokens]]`. Without one, everybody who reaches it may do both.",
+        )
+        .also(&["token", "users", "auth"]),
+    ],
+};
+
+/// `[http.tls]`
+pub static HTTP_TLS: Section = Section {
+    title: "[http.tls]",
+    once: true,
+    doc: "How to prove who the node is, to browsers and to scripts.",
+    keys: &[
+        Key::new("cert", Kind::Path, "A PEM file with the certificate and those it depends on.")
+            .also(&["certificate", "cert_file", "chain"]),
+        Key::new("key", Kind::Path, "A PEM file with its private key.")
+            .also(&["key_file", "private_key"]),
+    ],
+};
+
+/// `[[http.tokens]]`
+pub static HTTP_TOKEN: Section = Section {
+    title: "[[http.tokens]]",
+    once: false,
+    doc: "A token: whoever knows its secret may look, or act.",
+    keys: &[
+        Key::new("name", Kind::Name, "Whose it is: the log says by it who did what.")
+            .also(&["user", "id"]),
+        Key::new(
+            "role",
+            Kind::Choice(Role::WORDS),
+            "`viewer` may see everything, `operator` may also trigger, pause, resume and cancel.",
+        )
+        .preset(Preset::Text(Role::Viewer.as_str())),
+        Key::new(
+            "secret",
+            Kind::Secret,
+            "The secret, at least 16 characters; it is never shown. `${VAR}` and `${file:/path}` are replaced.",
+        )
+        .also(&["token", "password", "key"]),
+        Key::new(
+            "hash",
+            Kind::Secret,
+            "In place of the secret its SHA-256, as `printf %s SECRET | sha256sum` prints it, with or without `sha256:` before it.",
+        )
+        .also(&["sha256", "digest"]),
     ],
 };
 

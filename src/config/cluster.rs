@@ -12,7 +12,7 @@ use super::invalid::InvalidValue;
 use super::keys::Section;
 use super::reader::Reader;
 use super::secret::{Secret, secrets_in_address};
-use super::store::{self, RedisAddress, RedisConfig, StoreConfig};
+use super::store::{self, A_MAJORITY, NO_REPLICAS, RedisAddress, RedisConfig, StoreConfig};
 use super::value::{Quoted, Value};
 use super::{ClusterConfig, HistoryPolicy, LogConfig, LogFormat, catalogue as preset};
 use crate::name::{ClusterName, MAX_LEN, NodeName};
@@ -166,11 +166,11 @@ impl<'v> Settings<'v> {
                 for secret in secrets_in_address(given.text) {
                     report.hide(Spot { source: given.source, span: secret });
                 }
-                let parsed = store::parse(given.text);
+                let parsed = store::parse_all(given.text);
                 (parsed, Spot { source: given.source, span: 0..given.text.len() })
             }
             (None, Some((quoted, address, source))) => {
-                let parsed = store::parse(&address.text).map_err(|mut invalid| {
+                let parsed = store::parse_all(&address.text).map_err(|mut invalid| {
                     // What was put in is not in the file, and may be a secret.
                     if address.changed {
                         invalid.span = 0..usize::MAX;
@@ -181,7 +181,7 @@ impl<'v> Settings<'v> {
                 });
                 (parsed, Spot { source: *source, span: quoted.span() })
             }
-            (None, None) => (store::parse(preset::STORE), Spot { source: 0, span: 0..0 }),
+            (None, None) => (store::parse_all(preset::STORE), Spot { source: 0, span: 0..0 }),
         };
         let config = match parsed {
             Ok(config) => config,
@@ -223,8 +223,27 @@ impl<'v> Settings<'v> {
                 }
                 sqlite(path, at, env, report)
             }
-            StoreConfig::Redis(redis) => self.redis(redis, &at, outside, report),
+            StoreConfig::Redis(redis) => {
+                self.redis(redis, &at, outside, report).map(StoreConfig::Redis)
+            }
+            StoreConfig::Quorum(servers) => self.quorum(servers, &at, outside, report),
         }
+    }
+
+    /// What holds for one Redis holds for each server of a quorum.
+    fn quorum(
+        &self,
+        servers: Vec<RedisConfig>,
+        address: &Spot,
+        outside: &Outside<'_>,
+        report: &mut Report,
+    ) -> Option<StoreConfig> {
+        if let Some((1.., at)) = &self.min_acks {
+            report.error(at.clone(), NO_REPLICAS).help(A_MAJORITY);
+        }
+        let complete =
+            servers.into_iter().map(|server| self.redis(server, address, outside, report));
+        complete.collect::<Option<Vec<_>>>().map(StoreConfig::Quorum)
     }
 
     fn redis(
@@ -233,7 +252,7 @@ impl<'v> Settings<'v> {
         address: &Spot,
         outside: &Outside<'_>,
         report: &mut Report,
-    ) -> Option<StoreConfig> {
+    ) -> Option<RedisConfig> {
         let from_file = outside.store.is_none();
         let mut twice = |name: &str, at: &Spot| {
             if from_file {
@@ -262,12 +281,7 @@ impl<'v> Settings<'v> {
                 .help("give `password` in [cluster.redis]: \"${REDIS_PASSWORD}\"");
         }
         redis.timeout = self.timeout.as_ref().map_or(redis.timeout, |(timeout, _)| *timeout);
-        redis.min_acks = self.min_acks.as_ref().map_or(redis.min_acks, |(count, _)| *count);
-        if let (RedisAddress::Cluster { .. }, Some((1.., at))) = (&redis.address, &self.min_acks) {
-            report
-                .error(at.clone(), "`min_acks` is not available yet with redis+cluster://")
-                .help("leave it out, or use redis+sentinel://");
-        }
+        self.acknowledgements(&mut redis, address, report);
         match (&self.cert, &self.key) {
             (Some((_, at)), None) => {
                 report.error(at.clone(), "`cert` goes with `key`, and there is none");
@@ -298,7 +312,24 @@ impl<'v> Settings<'v> {
                 .related("the address is at", address.clone());
         }
         self.sentinel(&mut redis, address, from_file, report);
-        Some(StoreConfig::Redis(redis))
+        Some(redis)
+    }
+
+    /// Puts in how many replicas are to acknowledge, where the address does not say it: from
+    /// wherever that comes, neither of two answers may win without a word.
+    fn acknowledgements(&self, redis: &mut RedisConfig, address: &Spot, report: &mut Report) {
+        let Some((count, at)) = &self.min_acks else { return };
+        match redis.min_acks.replace(*count) {
+            Some(other) if other != *count => {
+                let said =
+                    format!("`min_acks` is {count} here, and {other} in the address of the store");
+                report
+                    .error(at.clone(), said)
+                    .help("keep one of the two, or give both the same number")
+                    .related("the address is at", address.clone());
+            }
+            _ => {}
+        }
     }
 
     /// Puts in how to get into the sentinels, where there are some.

@@ -156,7 +156,7 @@ pub(crate) struct Spot {
 }
 
 /// Collects what the passes find.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
     /// Where the sources hold secrets: never shown, whatever is wrong beside them.

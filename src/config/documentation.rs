@@ -2,13 +2,27 @@
 
 use std::fmt::Write;
 
-use super::catalogue::{CLUSTER, DEFAULTS, HISTORY, JOB, LOG, REDIS, RETRY};
+use super::catalogue::{
+    CALL, CLUSTER, DEFAULTS, HISTORY, HTTP, HTTP_TLS, HTTP_TOKEN, JOB, LOG, NOTIFY, REDIS, RETRY,
+};
 use super::keys::Section;
 
 /// Every key that works, by section, with its default and what it does.
 pub fn documentation() -> String {
     let mut page = String::new();
-    for section in [&CLUSTER, &HISTORY, &REDIS, &LOG, &JOB, &RETRY] {
+    for section in [
+        &CLUSTER,
+        &HISTORY,
+        &REDIS,
+        &HTTP,
+        &HTTP_TLS,
+        &HTTP_TOKEN,
+        &LOG,
+        &JOB,
+        &CALL,
+        &RETRY,
+        &NOTIFY,
+    ] {
         add(&mut page, section);
     }
     // Writing to a string does not fail.
@@ -19,7 +33,7 @@ pub fn documentation() -> String {
 fn add(page: &mut String, section: &Section) {
     let _ = writeln!(page, "## `{}`\n\n{}\n", section.title, section.doc);
     let _ = writeln!(page, "| key | default | what it does |\n|---|---|---|");
-    for key in section.keys.iter().filter(|key| key.works()) {
+    for key in section.keys {
         let default = match key.default.to_string() {
             text if text.is_empty() => String::new(),
             text => format!("`{text}`"),
@@ -38,6 +52,6 @@ mod tests {
         assert!(page.contains("| `success_codes` | `[0]` |"), "{page}");
         assert!(page.contains("| `schedule` |  | When it is due"), "{page}");
         assert!(page.contains("| `attempts` | `1` | How many runs"), "{page}");
-        assert!(!page.contains("`on_failure`"), "{page}");
+        assert!(page.contains("| `webhook` |  | A URL"), "{page}");
     }
 }

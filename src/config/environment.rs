@@ -25,6 +25,11 @@ pub trait Environment {
 
     /// Whether this process is root's.
     fn is_root(&self) -> bool;
+
+    /// Whether what is not known here is blank instead: for who only looks on.
+    fn is_blank(&self) -> bool {
+        false
+    }
 }
 
 /// This process and its machine.

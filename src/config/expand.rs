@@ -5,6 +5,7 @@ use std::path::Path;
 use super::environment::Environment;
 use super::invalid::InvalidValue;
 use super::source::reason;
+use crate::table::{Piece, RunText, RunVariable};
 
 /// A text after expansion.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,18 +18,42 @@ pub(crate) struct Expanded {
 /// Replaces every `${VAR}` and `${file:/path}` of `text`; `$${` is a literal `${`.
 /// All mistakes are reported, not the first alone.
 pub(crate) fn expand(text: &str, env: &dyn Environment) -> Result<Expanded, Vec<InvalidValue>> {
-    let mut out = String::with_capacity(text.len());
-    let mut changed = false;
+    let mut out = Expanded { text: String::with_capacity(text.len()), changed: false };
+    for piece in pieces(text, env, |_| None)? {
+        if let Piece::Fixed { text, local } = piece {
+            out.text.push_str(&text);
+            out.changed |= local;
+        }
+    }
+    Ok(out)
+}
+
+/// The same of a text of a request: what a run is, `${SOLOCRON_SLOT}` and the like, stays
+/// to be put in by each.
+pub(crate) fn expand_for_runs(
+    text: &str,
+    env: &dyn Environment,
+) -> Result<RunText, Vec<InvalidValue>> {
+    pieces(text, env, |name| name.parse().ok()).map(RunText::new)
+}
+
+fn pieces(
+    text: &str,
+    env: &dyn Environment,
+    of_run: impl Fn(&str) -> Option<RunVariable>,
+) -> Result<Vec<Piece>, Vec<InvalidValue>> {
+    let fixed = |text: &str| Piece::Fixed { text: text.into(), local: false };
+    let mut pieces = Vec::new();
     let mut errors = Vec::new();
     let mut at = 0;
     while let Some(open) = text[at..].find("${").map(|open| at + open) {
         if text[at..open].ends_with('$') {
-            out.push_str(&text[at..open - 1]);
-            out.push_str("${");
+            pieces.push(fixed(&text[at..open - 1]));
+            pieces.push(fixed("${"));
             at = open + 2;
             continue;
         }
-        out.push_str(&text[at..open]);
+        pieces.push(fixed(&text[at..open]));
         let Some(close) = text[open..].find('}').map(|close| open + close) else {
             errors.push(
                 InvalidValue::new(open..text.len(), "this `${` is never closed")
@@ -37,19 +62,20 @@ pub(crate) fn expand(text: &str, env: &dyn Environment) -> Result<Expanded, Vec<
             at = text.len();
             break;
         };
-        match look_up(&text[open + 2..close], env) {
-            Ok(value) => out.push_str(&value),
-            Err((message, help)) => {
+        let name = &text[open + 2..close];
+        match (of_run(name), look_up(name, env)) {
+            (Some(variable), _) => pieces.push(Piece::Run(variable)),
+            (None, Ok(value)) => pieces.push(Piece::Fixed { text: value.into(), local: true }),
+            (None, Err((message, help))) => {
                 let mut error = InvalidValue::new(open..close + 1, message);
                 error.help = help;
                 errors.push(error);
             }
         }
-        changed = true;
         at = close + 1;
     }
-    out.push_str(&text[at..]);
-    if errors.is_empty() { Ok(Expanded { text: out, changed }) } else { Err(errors) }
+    pieces.push(fixed(&text[at..]));
+    if errors.is_empty() { Ok(pieces) } else { Err(errors) }
 }
 
 fn look_up(name: &str, env: &dyn Environment) -> Result<String, (String, Option<String>)> {

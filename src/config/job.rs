@@ -7,13 +7,16 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::call;
 use super::catalogue::{self as preset, DEFAULTS, JOB};
 use super::diagnostics::{Report, Spot};
 use super::duration::Human;
 use super::excerpt::cited;
+use super::notify::{Directory, Wishes};
 use super::policies;
 use super::reader::Reader;
 use super::value::{Quoted, Value};
+use crate::alert::Alerts;
 use crate::name::JobName;
 use crate::schedule::{Context, Schedule, ScheduleSet, Zone};
 use crate::table::{Job, ScheduleDigest, Variable, Work};
@@ -38,6 +41,7 @@ struct Settings<'v> {
     enabled: Option<bool>,
     tags: Option<Arc<[Box<str>]>>,
     policies: policies::Settings,
+    alerts: Wishes,
 }
 
 impl<'v> Settings<'v> {
@@ -48,6 +52,9 @@ impl<'v> Settings<'v> {
                 self.work = Some(Work::Command(words.into_iter().map(Box::from).collect()));
             }
             ("shell", Value::Text(line)) => self.work = Some(Work::Shell(line.into())),
+            ("http", Value::Table(_, table)) => {
+                self.work = call::call(reader, table, &at).map(|call| Work::Http(call.into()));
+            }
             ("timezone", Value::Zone(zone)) => self.timezone = Some(zone),
             ("timeout", Value::Duration(value)) => self.timeout = Some(value),
             ("start_within", Value::Duration(value)) => self.start_within = Some(value),
@@ -67,6 +74,7 @@ impl<'v> Settings<'v> {
             ("tags", Value::Words(words)) => {
                 self.tags = Some(words.into_iter().map(Box::from).collect());
             }
+            (name, value) if Wishes::has(name) => self.alerts.set(reader, name, value, at),
             (name, value) => self.policies.set(reader, name, value, at),
         }
     }
@@ -80,6 +88,8 @@ pub(crate) struct Defaults<'v> {
     no_variables: Arc<[Variable]>,
     no_tags: Arc<[Box<str>]>,
     policies: policies::Shared,
+    alerts: Arc<Alerts>,
+    directory: Directory,
 }
 
 impl<'v> Defaults<'v> {
@@ -91,6 +101,8 @@ impl<'v> Defaults<'v> {
             no_variables: Arc::from([]),
             no_tags: Arc::from([]),
             policies: policies::Shared::new(),
+            alerts: Arc::default(),
+            directory: Directory::default(),
         }
     }
 
@@ -106,6 +118,18 @@ impl<'v> Defaults<'v> {
         self.policies.default_to(std::mem::take(&mut self.given.policies));
     }
 
+    /// The channels that jobs may name, now that all files are read.
+    pub(crate) fn know(&mut self, directory: Directory, report: &mut Report) {
+        self.directory = directory;
+        let given = std::mem::take(&mut self.given.alerts);
+        self.alerts = given.over(&self.alerts, &mut self.directory, report);
+    }
+
+    /// Says which of them no job names.
+    pub(crate) fn check_channels(&self, report: &mut Report) {
+        self.directory.check(report);
+    }
+
     /// Says where the defaults shorten a grace, once for all jobs.
     pub(crate) fn check(&self, report: &mut Report) {
         if let Some((grace, at)) = &self.given.kill_grace {
@@ -115,11 +139,11 @@ impl<'v> Defaults<'v> {
     }
 
     /// The job of this name; none when something is wrong with it, which is reported.
-    pub(crate) fn job(
+    pub(crate) fn job<'j>(
         &mut self,
         reader: &mut Reader<'_>,
         name: &Spanned<std::borrow::Cow<'_, str>>,
-        value: &'v Spanned<DeValue<'v>>,
+        value: &'j Spanned<DeValue<'j>>,
     ) -> Option<Job> {
         let job_name = match JobName::new(name.get_ref()) {
             Ok(job_name) => Some(job_name),
@@ -144,9 +168,19 @@ impl<'v> Defaults<'v> {
             own.set(reader, entry.key.name, entry.value, at);
         }
         self.check_work(reader, name, table);
+        if table.contains_key("http") {
+            call::check_keys(reader, table);
+        }
         let schedule = self.schedule(reader, job_name.as_ref(), &own, name, table);
         let (lease_ttl, kill_grace) = self.times(reader, &own);
         let policies = self.policies.of_job(reader.report, own.policies, schedule.as_ref());
+        if let Some(at) = own.alerts.expects_in_vain(&self.alerts) {
+            reader
+                .report
+                .warning(at, "`expect_every` has no effect: nobody is told")
+                .help("write on_failure = [\"NAME\"] beside it, with a channel [notify.NAME]");
+        }
+        let alerts = own.alerts.over(&self.alerts, &mut self.directory, reader.report);
         let (name, schedule, work) = (job_name?, schedule?, own.work?);
         let given = &self.given;
         let start_within = own.start_within.or(given.start_within);
@@ -175,6 +209,7 @@ impl<'v> Defaults<'v> {
             enabled: own.enabled.or(given.enabled).unwrap_or(true),
             tags: own.tags.unwrap_or_else(|| given.tags.as_ref().unwrap_or(&self.no_tags).clone()),
             policies,
+            alerts,
         })
     }
 
@@ -197,7 +232,9 @@ impl<'v> Defaults<'v> {
                 let finding =
                     reader.error(name.span(), format!("the job `{shown}` has nothing to run"));
                 finding.absence = true;
-                finding.help("give it a `command` (a list of words) or a `shell` (a line)");
+                finding.help(
+                    "give it a `command` (a list of words), a `shell` (a line) or `http` (a request)",
+                );
             }
             [_] => {}
             [(first, first_span), others @ ..] => {
@@ -207,7 +244,7 @@ impl<'v> Defaults<'v> {
                         format!("the job `{shown}` has a `{first}` already, so no `{other}`");
                     reader
                         .error(span.clone(), message)
-                        .help("a job has exactly one of `command` and `shell`")
+                        .help("a job has exactly one of `command`, `shell` and `http`")
                         .related("the other one is at", first_at.clone());
                 }
             }

@@ -51,8 +51,8 @@ pub enum Kind {
     Table(&'static Section),
     /// A table of tables whose names are free.
     Named(&'static Section),
-    /// Known, but not read yet.
-    Later,
+    /// A list of tables.
+    Tables(&'static Section),
     /// A name, by the rule of [`crate::name`].
     Name,
     /// A duration in these bounds, and why they are there.
@@ -75,6 +75,8 @@ pub enum Kind {
     Secret,
     /// An absolute path.
     Path,
+    /// An IP address and a port.
+    Listen,
     /// A schedule, or several.
     Schedules,
     /// A time zone.
@@ -95,6 +97,16 @@ pub enum Kind {
     Tags,
     /// Patterns of nodes' names.
     Nodes,
+    /// Names of channels.
+    Channels,
+    /// A program and its arguments, which may hold `${…}` and are never shown.
+    Program,
+    /// Headers of a request; the values may hold `${…}` and are never shown.
+    Headers,
+    /// A text of a request, which may hold `${…}`, what a run is as well, and is never shown.
+    RunText,
+    /// Statuses of HTTP.
+    Statuses,
 }
 
 /// What holds when a key is absent.
@@ -148,11 +160,6 @@ impl Key {
         Self { name, kind, doc, default: Preset::Nothing, also: &[], common: false }
     }
 
-    /// A key that a later release will read.
-    pub(super) const fn later(name: &'static str) -> Self {
-        Self::new(name, Kind::Later, "").common()
-    }
-
     /// The same with a default.
     pub(super) const fn preset(mut self, default: Preset) -> Self {
         self.default = default;
@@ -171,13 +178,18 @@ impl Key {
         self
     }
 
-    /// Whether this release reads it.
-    pub fn works(&self) -> bool {
-        !matches!(self.kind, Kind::Later)
-    }
-
     /// Whether its value may hold a secret.
     pub(super) fn may_be_secret(&self) -> bool {
-        matches!(self.kind, Kind::Store | Kind::Text | Kind::Secret | Kind::Variables | Kind::Later)
+        matches!(
+            self.kind,
+            Kind::Tables(_)
+                | Kind::Store
+                | Kind::Text
+                | Kind::Secret
+                | Kind::Variables
+                | Kind::Program
+                | Kind::Headers
+                | Kind::RunText
+        )
     }
 }

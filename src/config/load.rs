@@ -2,21 +2,24 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
-use super::catalogue::{DEFAULTS, ROOT};
+use super::catalogue::{DEFAULTS, HTTP, NOTIFY, ROOT};
 use super::cluster::{Given, Outside, Settings};
 use super::diagnostics::{Diagnostics, Report, Spot};
 use super::environment::Environment;
 use super::job::Defaults;
+use super::notify::Directory;
+use super::parts;
 use super::reader::Reader;
 use super::source::{Source, gather};
 use super::syntax::{self, Damage};
 use super::value::Value;
-use super::{Config, LogFormat};
+use super::{Config, LogFormat, http};
 use crate::table::{Job, JobTable};
 
 /// What to load.
@@ -99,69 +102,153 @@ pub fn load_text(
     resolve(vec![Source::new(path, text)], overrides, env, Report::default())
 }
 
-/// From sources to a config.
+/// As [`load_text`], in parts however small it is; none where it must be read as a whole.
+#[cfg(any(test, fuzzing))]
+pub(crate) fn load_text_in_parts(path: &Path, text: &str, env: &dyn Environment) -> Option<Loaded> {
+    let mut sources = vec![Source::new(path, text)];
+    let given = Overrides::default().as_sources(&mut sources);
+    let inputs = Inputs { sources, files: 1, given, log_format: None, env };
+    inputs.resolve(Cut::Into(1), Report::default()).ok()
+}
+
+/// From sources to a config: large ones in parts, if that can be done.
 fn resolve(
     mut sources: Vec<Source>,
     overrides: &Overrides,
     env: &dyn Environment,
-    mut report: Report,
+    report: Report,
 ) -> Result<Loaded, Diagnostics> {
     let files = sources.len();
     let given = overrides.as_sources(&mut sources);
-    let outside = given.outside(&sources, overrides.log_format);
+    let inputs = Inputs { sources, files, given, log_format: overrides.log_format, env };
+    if inputs.sources.iter().any(|source| source.text.len() >= parts::LARGE)
+        && let Ok(loaded) = inputs.resolve(Cut::Into(parts::PART), report.clone())
+    {
+        return Ok(loaded);
+    }
+    inputs.resolve(Cut::Whole, report)
+}
 
-    let trees: Vec<Option<(DeTable<'_>, Damage)>> = sources
-        .iter()
-        .enumerate()
-        .map(|(index, source)| source.readable.then(|| syntax::parse(index, source, &mut report)))
-        .collect();
-    // What is found from here on may only follow from a mistake of the grammar.
-    let grammar = std::mem::take(&mut report.findings);
+/// How files are read.
+#[derive(Debug, Clone, Copy)]
+enum Cut {
+    /// Each as a whole.
+    Whole,
+    /// In parts of so many bytes. An error does not say all that is wrong, and may say
+    /// nothing: some files can only be read as a whole.
+    Into(usize),
+}
 
-    let mut passes = Passes { sources: &sources, env, report, seen: HashMap::new() };
-    let mut settings = Settings::default();
-    let mut defaults = Defaults::new();
-    let mut tables = Vec::new();
-    for (source, (tree, _)) in each(&trees) {
-        let mut reader = passes.reader(source);
-        for entry in reader.entries(&ROOT, tree) {
-            match entry.value {
-                Value::Table(section, table) if std::ptr::eq(section, &DEFAULTS) => {
-                    defaults.read(&mut reader, table);
+/// What a config comes from.
+struct Inputs<'s> {
+    /// The files, and behind them the overrides.
+    sources: Vec<Source>,
+    files: usize,
+    given: GivenSources,
+    log_format: Option<LogFormat>,
+    env: &'s dyn Environment,
+}
+
+impl Inputs<'_> {
+    fn resolve(&self, cut: Cut, mut report: Report) -> Result<Loaded, Diagnostics> {
+        let (sources, env) = (&self.sources[..], self.env);
+        let outside = self.given.outside(sources, self.log_format);
+        let parts: Vec<_> = sources.iter().map(|source| cut.parts(source)).collect();
+        let trees: Vec<Option<(DeTable<'_>, Damage)>> = sources
+            .iter()
+            .zip(&parts)
+            .enumerate()
+            .map(|(index, (source, (first, _)))| {
+                let text = &source.text[first.clone()];
+                source.readable.then(|| syntax::parse(index, text, &mut report))
+            })
+            .collect();
+        // What is found from here on may only follow from a mistake of the grammar.
+        let grammar = std::mem::take(&mut report.findings);
+
+        let mut passes = Passes { sources, env, report, seen: HashMap::new() };
+        let mut settings = Settings::default();
+        let mut looked_at = http::Settings::default();
+        let mut defaults = Defaults::new();
+        let mut directory = Directory::default();
+        let mut tables = Vec::new();
+        for (source, (tree, _)) in each(&trees) {
+            let mut reader = passes.reader(source, &parts[source].0);
+            for entry in reader.entries(&ROOT, tree) {
+                match entry.value {
+                    Value::Table(section, table) if std::ptr::eq(section, &DEFAULTS) => {
+                        defaults.read(&mut reader, table);
+                    }
+                    Value::Table(section, table) if std::ptr::eq(section, &HTTP) => {
+                        let at = reader.spot(entry.span);
+                        looked_at.read(&mut reader, section, table, at);
+                    }
+                    Value::Table(section, table) => settings.read(&mut reader, section, table),
+                    Value::Named(section, table) if std::ptr::eq(section, &NOTIFY) => {
+                        directory.read(&mut reader, table);
+                    }
+                    Value::Named(_, table) => tables.push((source, table)),
+                    _ => {}
                 }
-                Value::Table(section, table) => settings.read(&mut reader, section, table),
-                Value::Named(table) => tables.push((source, table)),
-                _ => {}
             }
         }
-    }
-    defaults.check(&mut passes.report);
-    let jobs = passes.jobs(&tables, &mut defaults);
-    let mut report = passes.report;
-    let complete = sources[..files].iter().all(|source| source.readable);
-    let log = settings.log(&outside, &mut report);
-    let cluster = if complete { settings.cluster(&outside, env, &mut report) } else { None };
-
-    report.findings.retain(|finding| {
-        let source = finding.at.source;
-        let damage = trees[source].as_ref().map(|(_, damage)| damage);
-        !damage.is_some_and(|damage| damage.explains(finding, &sources[source].text))
-    });
-    report.findings.extend(grammar);
-    let blank = sources[..files].iter().all(|source| source.text.trim().is_empty());
-    if jobs.is_empty() && !blank && !report.has_errors() {
-        let at = Spot { source: 0, span: 0..0 };
-        report.warning(at, "there are no jobs").help("a job is a table [jobs.NAME]");
-    }
-    let failed = report.has_errors();
-    let diagnostics = report.locate(&sources);
-    let paths = sources[..files].iter().map(|source| source.path.to_path_buf()).collect();
-    match cluster {
-        Some(cluster) if !failed => {
-            let config = Config { cluster, log, jobs: JobTable::new(jobs), sources: paths };
-            Ok(Loaded { config, warnings: diagnostics })
+        defaults.know(directory, &mut passes.report);
+        defaults.check(&mut passes.report);
+        let in_parts = parts.iter().any(|(_, others)| !others.is_empty());
+        // Its head cannot be read without what follows.
+        if in_parts && tables.iter().any(|(source, _)| !parts[*source].1.is_empty()) {
+            return Err(Diagnostics::default());
         }
-        _ => Err(diagnostics),
+        let mut jobs = passes.jobs(&tables, &mut defaults);
+        for (source, (_, others)) in parts.iter().enumerate() {
+            for part in others {
+                let read = passes.jobs_of_part(source, part, &mut defaults, &mut jobs);
+                read.ok_or_else(Diagnostics::default)?;
+            }
+        }
+        defaults.check_channels(&mut passes.report);
+        let mut report = passes.report;
+        let complete = sources[..self.files].iter().all(|source| source.readable);
+        let log = settings.log(&outside, &mut report);
+        let http = looked_at.resolve(&mut report);
+        let cluster = if complete { settings.cluster(&outside, env, &mut report) } else { None };
+
+        report.findings.retain(|finding| {
+            let source = finding.at.source;
+            let damage = trees[source].as_ref().map(|(_, damage)| damage);
+            !damage.is_some_and(|damage| damage.explains(finding, &sources[source].text))
+        });
+        report.findings.extend(grammar);
+        let blank = sources[..self.files].iter().all(|source| source.text.trim().is_empty());
+        if jobs.is_empty() && !blank && !report.has_errors() {
+            let at = Spot { source: 0, span: 0..0 };
+            report.warning(at, "there are no jobs").help("a job is a table [jobs.NAME]");
+        }
+        let failed = report.has_errors();
+        let diagnostics = report.locate(sources);
+        let paths = sources[..self.files].iter().map(|source| source.path.to_path_buf()).collect();
+        let Some(cluster) = cluster.filter(|_| !failed) else { return Err(diagnostics) };
+        let count = jobs.len();
+        let jobs = JobTable::new(jobs);
+        // A job was in two parts, which only the whole can tell of.
+        if in_parts && jobs.len() != count {
+            return Err(Diagnostics::default());
+        }
+        let config = Config { cluster, http, log, jobs, sources: paths };
+        Ok(Loaded { config, warnings: diagnostics })
+    }
+}
+
+impl Cut {
+    /// The first part of a source, and the others.
+    fn parts(self, source: &Source) -> (Range<usize>, Vec<Range<usize>>) {
+        match self {
+            Self::Into(size) if source.readable => {
+                let mut parts = parts::cut(&source.text, size);
+                (parts.remove(0), parts)
+            }
+            _ => (0..source.text.len(), Vec::new()),
+        }
     }
 }
 
@@ -180,9 +267,11 @@ struct Passes<'s> {
 }
 
 impl Passes<'_> {
-    fn reader(&mut self, source: usize) -> Reader<'_> {
+    /// A reader of a part of a source.
+    fn reader(&mut self, source: usize, part: &Range<usize>) -> Reader<'_> {
         Reader {
-            text: &self.sources[source].text,
+            text: &self.sources[source].text[part.clone()],
+            begins: part.start,
             source,
             job: String::new(),
             report: &mut self.report,
@@ -191,20 +280,43 @@ impl Passes<'_> {
         }
     }
 
-    /// The jobs of all sources.
+    /// The jobs of a part that has nothing else; none where it has, or is no TOML.
+    fn jobs_of_part(
+        &mut self,
+        source: usize,
+        part: &Range<usize>,
+        defaults: &mut Defaults<'_>,
+        jobs: &mut Vec<Arc<Job>>,
+    ) -> Option<()> {
+        let sources = self.sources;
+        let tree = DeTable::parse(&sources[source].text[part.clone()]).ok()?.into_inner();
+        let [(name, value)] = tree.iter().collect::<Vec<_>>()[..] else { return None };
+        let DeValue::Table(table) = value.get_ref() else { return None };
+        if name.get_ref() != "jobs" {
+            return None;
+        }
+        let mut reader = self.reader(source, part);
+        for (name, value) in table {
+            jobs.extend(defaults.job(&mut reader, name, value).map(Arc::new));
+        }
+        Some(())
+    }
+
+    /// The jobs of all trees.
     fn jobs<'v>(
         &mut self,
         tables: &[(usize, &'v DeTable<'v>)],
-        defaults: &mut Defaults<'v>,
+        defaults: &mut Defaults<'_>,
     ) -> Vec<Arc<Job>> {
         let count = tables.iter().map(|(_, table)| table.len()).sum();
         let mut jobs = Vec::with_capacity(count);
         let mut first: HashMap<&str, Spot> = HashMap::new();
         for (source, table) in tables {
-            let mut reader = self.reader(*source);
+            let whole = 0..self.sources[*source].text.len();
+            let mut reader = self.reader(*source, &whole);
             for (name, value) in *table {
                 let job = defaults.job(&mut reader, name, value);
-                let at = Spot { source: *source, span: name.span() };
+                let at = reader.spot(name.span());
                 // One file cannot have a job twice: its grammar forbids it.
                 if tables.len() > 1
                     && let Some(before) = first.insert(name.get_ref(), at.clone())
@@ -254,7 +366,7 @@ impl Overrides {
 }
 
 impl GivenSources {
-    fn outside(self, sources: &[Source], log_format: Option<LogFormat>) -> Outside<'_> {
+    fn outside<'s>(&self, sources: &'s [Source], log_format: Option<LogFormat>) -> Outside<'s> {
         let given = |source: Option<usize>| {
             source.map(|source| Given { text: &sources[source].text, source })
         };

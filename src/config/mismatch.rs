@@ -3,7 +3,7 @@
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::catalogue::RETRY;
+use super::catalogue::{CALL, NOTIFY, RETRY};
 use super::excerpt::cited;
 use super::keys::{Key, Kind};
 use super::reader::Reader;
@@ -17,7 +17,14 @@ impl Reader<'_> {
         let message = format!("`{}` is {}, and this is {is}", key.name, expected(key.kind));
         // A secret is not repeated in a help either.
         let raw = match key.kind {
-            Kind::Secret | Kind::Store | Kind::Text | Kind::Variables => None,
+            Kind::Tables(_)
+            | Kind::Secret
+            | Kind::Store
+            | Kind::Text
+            | Kind::Variables
+            | Kind::Program
+            | Kind::Headers
+            | Kind::RunText => None,
             _ => self.text.get(value.span()).map(|raw| cited(&masked(raw))),
         };
         let help = raw.and_then(|raw| rewrite(key.kind, value.get_ref(), &raw));
@@ -56,19 +63,28 @@ fn rewrite(kind: Kind, value: &DeValue<'_>, raw: &str) -> Option<String> {
                 format!("write {inner}, without quotes")
             })
         }
-        (Kind::ExitCodes, DeValue::Integer(_)) | (Kind::Tags | Kind::Nodes, DeValue::String(_)) => {
+        (Kind::ExitCodes | Kind::Statuses, DeValue::Integer(_))
+        | (Kind::Tags | Kind::Nodes | Kind::Channels, DeValue::String(_)) => {
             Some(format!("write [{raw}]"))
         }
         (Kind::Shell, DeValue::Array(_)) => {
             Some("a list of words is a `command`; `shell` is one line".to_owned())
         }
         (Kind::Account, DeValue::Integer(_)) => Some(format!("write \"{raw}\"")),
+        (Kind::Named(section), DeValue::Array(_)) if std::ptr::eq(section, &NOTIFY) => {
+            Some("each channel is a table with a name: [notify.ops]".to_owned())
+        }
         (Kind::Named(_), DeValue::Array(_)) => {
             Some("each job is a table with a name: [jobs.nightly-backup]".to_owned())
         }
         (Kind::Table(section), DeValue::Integer(_)) if std::ptr::eq(section, &RETRY) => {
             Some(format!("write {{ attempts = {raw} }}; the first run is one of them"))
         }
+        (Kind::Table(section), DeValue::String(_)) if std::ptr::eq(section, &CALL) => {
+            Some("write { url = \"https://…\" }".to_owned())
+        }
+        (Kind::Program, _) => Some("write [\"/usr/bin/program\", \"argument\"]".to_owned()),
+        (Kind::Headers, _) => Some("write headers = { NAME = \"value\" }".to_owned()),
         (Kind::Variables, _) => Some("write env = { NAME = \"value\" }".to_owned()),
         _ => None,
     }
@@ -78,15 +94,18 @@ fn rewrite(kind: Kind, value: &DeValue<'_>, raw: &str) -> Option<String> {
 fn expected(kind: Kind) -> &'static str {
     match kind {
         Kind::Table(_) | Kind::Named(_) => "a table",
+        Kind::Tables(_) => "a list of tables",
         Kind::Duration(..) => "a duration such as \"30s\"",
         Kind::Size(..) => "a size such as \"16KiB\"",
         Kind::Integer(..) => "a number",
         Kind::Switch => "true or false",
         Kind::Schedules => "a schedule such as \"0 3 * * *\", or a list of them",
-        Kind::Command => "a list of a program and its arguments",
-        Kind::Variables => "a table of texts",
+        Kind::Command | Kind::Program => "a list of a program and its arguments",
+        Kind::Variables | Kind::Headers => "a table of texts",
+        Kind::Channels => "a list of channels, by name",
         Kind::Umask => "an octal number in quotes such as \"022\"",
         Kind::ExitCodes => "a list of exit codes",
+        Kind::Statuses => "a list of statuses",
         Kind::Tags => "a list of words",
         Kind::Nodes => "a list of nodes, by name or pattern",
         _ => "a text",

@@ -8,7 +8,7 @@
 //! # The passes
 //!
 //! 1. `source` reads files and directories, `syntax` makes trees of them and
-//!    explains what is not TOML.
+//!    explains what is not TOML; of large files in `parts`.
 //! 2. `reader` and `value` hold the trees against the [`catalogue`], the one
 //!    list of all keys, and give typed values.
 //! 3. `cluster`, `job` and `policies` put defaults and what was given beside the files
@@ -26,7 +26,8 @@
 //! places. A job's `env` is added to that of `[defaults]`; any other key of a job
 //! replaces that of `[defaults]`.
 
-mod account;
+pub(crate) mod account;
+mod call;
 pub mod catalogue;
 mod cluster;
 mod diagnostics;
@@ -35,10 +36,13 @@ pub mod duration;
 mod environment;
 mod excerpt;
 mod expand;
+mod http;
 mod job;
 pub mod keys;
 mod load;
 mod mismatch;
+mod notify;
+mod parts;
 mod policies;
 mod reader;
 mod render;
@@ -54,22 +58,29 @@ mod value;
 mod tests;
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use diagnostics::{Diagnostic, Diagnostics, Place, Severity};
+pub(crate) use diagnostics::{Report, Spot};
 pub use documentation::documentation;
 pub use environment::{Environment, ThisMachine, state_directory};
 pub use excerpt::Excerpt;
+pub(crate) use excerpt::{cited, visible};
+#[cfg(any(test, fuzzing))]
+pub(crate) use load::load_text_in_parts;
 pub use load::{Load, Loaded, Override, Overrides, load, load_text};
 pub use render::{Paint, Rendered};
 pub use schema::schema;
 pub use source::SEARCHED;
+pub(crate) use source::{Source, read_text};
 
 use crate::address::{self as store, invalid, secret};
 pub use crate::address::{
     InvalidValue, RedisAddress, RedisConfig, Secret, SentinelAddress, StoreConfig, TlsFiles,
 };
+use crate::http::token::{Hash, Role};
 use crate::name::{ClusterName, NodeName};
 use crate::table::JobTable;
 
@@ -78,6 +89,8 @@ use crate::table::JobTable;
 pub struct Config {
     /// Who works together, and where locks and history live.
     pub cluster: ClusterConfig,
+    /// Where it is looked at; nowhere where that is absent.
+    pub http: Option<HttpConfig>,
     /// What the daemon writes.
     pub log: LogConfig,
     /// The jobs.
@@ -114,6 +127,39 @@ pub struct HistoryPolicy {
     pub keep: Duration,
     /// How many runs of a job stay at most.
     pub per_job: u32,
+}
+
+/// `[http]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpConfig {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// How to prove who the node is.
+    pub tls: Option<TlsConfig>,
+    /// Whether a proxy in front of it has TLS, and says who asks.
+    pub behind_proxy: bool,
+    /// Who may look and who may act. Where there are none, everybody may.
+    pub tokens: Vec<TokenConfig>,
+}
+
+/// `[http.tls]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// A PEM file with the certificate and those it depends on.
+    pub cert: PathBuf,
+    /// A PEM file with its private key.
+    pub key: PathBuf,
+}
+
+/// One of `[[http.tokens]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenConfig {
+    /// Whose it is.
+    pub name: String,
+    /// What it is for.
+    pub role: Role,
+    /// The hash of its secret.
+    pub hash: Hash,
 }
 
 /// `[log]`

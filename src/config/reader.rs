@@ -10,22 +10,26 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::catalogue::{CLUSTER, DEFAULTS, HISTORY, JOB, LOG, REDIS, RETRY, ROOT};
+use super::catalogue::{
+    CALL, CLUSTER, DEFAULTS, HISTORY, HTTP, HTTP_TLS, HTTP_TOKEN, JOB, LOG, NOTIFY, REDIS, RETRY,
+    ROOT,
+};
 use super::diagnostics::{Finding, Report, Spot};
 use super::environment::Environment;
 use super::excerpt::cited;
 use super::invalid::InvalidValue;
 use super::keys::{Key, Kind, Section};
-use super::secret::is_secret_name;
 use super::value::Value;
 
 /// Reads one source.
 pub(crate) struct Reader<'a> {
-    /// Its text.
+    /// Its text, or the part of it that is read.
     pub(super) text: &'a str,
+    /// Where in the source that begins.
+    pub(super) begins: usize,
     /// Its index.
     pub(super) source: usize,
-    /// The name of the job that is read; empty in [defaults].
+    /// The name of the job or channel that is read; empty in [defaults].
     pub(super) job: String,
     pub(super) report: &'a mut Report,
     pub(super) env: &'a dyn Environment,
@@ -43,6 +47,7 @@ pub(crate) struct Entry<'v> {
 
 impl Reader<'_> {
     pub(crate) fn spot(&self, span: Range<usize>) -> Spot {
+        let span = span.start + self.begins..span.end + self.begins;
         Spot { source: self.source, span }
     }
 
@@ -85,19 +90,6 @@ impl Reader<'_> {
             self.unknown(section, name, value);
             return None;
         };
-        if !key.works() {
-            if is_secret_name(key.name) || section.title == ROOT.title || key.name == "http" {
-                self.hide(value);
-            }
-            let title = if section.title == ROOT.title {
-                format!("`[{}]`", key.name)
-            } else {
-                format!("`{}`", key.name)
-            };
-            self.error(name.span(), format!("{title} is not available yet"))
-                .help("a later release will read it; remove it until then");
-            return None;
-        }
         if section.title == DEFAULTS.title && !key.common {
             self.error(name.span(), format!("`{}` cannot stand in [defaults]", key.name))
                 .help("it says what one job is: give it in [jobs.NAME]");
@@ -147,6 +139,8 @@ impl Reader<'_> {
         } else {
             let title = match section.title {
                 title if title == JOB.title => format!("[jobs.{}]", cited(&self.job)),
+                title if title == CALL.title => format!("[jobs.{}.http]", cited(&self.job)),
+                title if title == NOTIFY.title => format!("[notify.{}]", cited(&self.job)),
                 title if title == RETRY.title && self.job.is_empty() => {
                     "[defaults.retry]".to_owned()
                 }
@@ -157,12 +151,11 @@ impl Reader<'_> {
         };
         let finding = self.error(name.span(), what + &place);
         if let Some(key) = meant {
-            let later = if key.works() { "" } else { " It is not available yet." };
-            finding.help(format!("did you mean `{}`?{later}", key.name));
+            finding.help(format!("did you mean `{}`?", key.name));
         } else if let Some((_, home)) = home {
             finding.help(format!("`{shown}` belongs in {home}"));
         } else {
-            let keys = section.keys.iter().filter(|key| key.works()).map(|key| key.name);
+            let keys = section.keys.iter().map(|key| key.name);
             finding.help(format!("the keys here are {}", keys.collect::<Vec<_>>().join(", ")));
         }
     }
@@ -218,7 +211,7 @@ fn home_of(section: &Section, name: &str) -> Option<(&'static Key, &'static str)
     {
         return Some((key, if key.common { "[defaults] or [jobs.NAME]" } else { JOB.title }));
     }
-    [&CLUSTER, &HISTORY, &REDIS, &LOG, &RETRY]
+    [&CLUSTER, &HISTORY, &REDIS, &HTTP, &HTTP_TLS, &HTTP_TOKEN, &LOG, &RETRY, &NOTIFY, &CALL]
         .into_iter()
         .filter(|other| other.title != section.title)
         .find_map(|other| other.find(name).map(|key| (key, other.title)))

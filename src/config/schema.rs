@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::catalogue::{CLUSTER_NAME, DEFAULTS, JOB, ROOT};
+use super::catalogue::{CLUSTER_NAME, DEFAULTS, JOB, NOTIFY, ROOT};
 use super::duration::Human;
 use super::keys::{Key, Kind, Section};
 use super::size;
@@ -45,13 +45,25 @@ pub fn schema() -> Value {
 fn job() -> Value {
     let mut job = section(&JOB);
     job["required"] = json!(["schedule"]);
-    job["oneOf"] = json!([{ "required": ["command"] }, { "required": ["shell"] }]);
+    job["oneOf"] = json!([
+        { "required": ["command"] },
+        { "required": ["shell"] },
+        { "required": ["http"] },
+    ]);
+    job["properties"]["http"]["required"] = json!(["url"]);
     job
+}
+
+/// A channel is a section with one of two things.
+fn channel() -> Value {
+    let mut channel = section(&NOTIFY);
+    channel["oneOf"] = json!([{ "required": ["webhook"] }, { "required": ["command"] }]);
+    channel
 }
 
 fn section(section: &'static Section) -> Value {
     let common = std::ptr::eq(section, &DEFAULTS);
-    let keys = section.keys.iter().filter(|key| key.works() && (!common || key.common));
+    let keys = section.keys.iter().filter(|key| !common || key.common);
     let properties: Map<String, Value> =
         keys.map(|key| (key.name.to_owned(), property(key))).collect();
     json!({
@@ -80,12 +92,18 @@ fn property(key: &'static Key) -> Value {
 fn kind(kind: Kind) -> Value {
     match kind {
         Kind::Table(table) => section(table),
-        Kind::Named(_) => json!({
-            "type": "object",
-            "propertyNames": { "$ref": "#/$defs/name" },
-            "additionalProperties": { "$ref": "#/$defs/job" },
-        }),
-        Kind::Later => json!(false),
+        Kind::Named(table) => {
+            let each = match std::ptr::eq(table, &JOB) {
+                true => json!({ "$ref": "#/$defs/job" }),
+                false => channel(),
+            };
+            json!({
+                "type": "object",
+                "propertyNames": { "$ref": "#/$defs/name" },
+                "additionalProperties": each,
+            })
+        }
+        Kind::Tables(table) => json!({ "type": "array", "items": section(table) }),
         Kind::Name => json!({ "$ref": "#/$defs/name" }),
         Kind::Duration(..) => json!({ "$ref": "#/$defs/duration" }),
         Kind::Size(..) => json!({ "$ref": "#/$defs/size" }),
@@ -95,8 +113,18 @@ fn kind(kind: Kind) -> Value {
         Kind::Switch => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::Store => json!({
+            "type": ["string", "array"],
+            "items": { "type": "string" },
+            "examples": [
+                "sqlite:solocron.db",
+                "redis://127.0.0.1:6379/0",
+                "${REDIS_URL}",
+                ["redis://a", "redis://b", "redis://c"],
+            ],
+        }),
+        Kind::Listen => json!({
             "type": "string",
-            "examples": ["sqlite:solocron.db", "redis://127.0.0.1:6379/0", "${REDIS_URL}"],
+            "examples": ["127.0.0.1:7878", "[::1]:7878", "0.0.0.0:7878"],
         }),
         Kind::Path => json!({ "type": "string", "pattern": "^/" }),
         Kind::Schedules => json!({
@@ -106,7 +134,7 @@ fn kind(kind: Kind) -> Value {
             "examples": ["0 3 * * *", "*/5 * * * *", "@daily", "@every 10s"],
         }),
         Kind::Zone => json!({ "type": "string", "examples": ["UTC", "Europe/Berlin"] }),
-        Kind::Command => json!({
+        Kind::Command | Kind::Program => json!({
             "type": "array",
             "items": { "type": "string" },
             "minItems": 1,
@@ -116,6 +144,15 @@ fn kind(kind: Kind) -> Value {
             "additionalProperties": { "type": "string" },
             "propertyNames": { "not": { "pattern": "^SOLOCRON_" } },
         }),
+        Kind::Headers => json!({
+            "type": "object",
+            "additionalProperties": { "type": "string" },
+        }),
+        Kind::Channels => json!({
+            "type": "array",
+            "items": { "$ref": "#/$defs/name" },
+            "examples": [["ops"]],
+        }),
         Kind::Umask => json!({ "type": "string", "pattern": "^(0o)?0*[0-7]{1,3}$" }),
         Kind::ExitCodes => json!({
             "type": "array",
@@ -123,13 +160,19 @@ fn kind(kind: Kind) -> Value {
             "minItems": 1,
         }),
         Kind::Tags => json!({ "type": "array", "items": { "$ref": "#/$defs/name" } }),
+        Kind::Statuses => json!({
+            "type": "array",
+            "items": { "type": "integer", "minimum": 200, "maximum": 599 },
+            "minItems": 1,
+            "examples": [[200, 204]],
+        }),
         Kind::Nodes => json!({
             "type": "array",
             "items": { "type": "string", "pattern": "^[A-Za-z0-9*?][A-Za-z0-9._*?-]*$" },
             "minItems": 1,
             "examples": [["web-*"]],
         }),
-        Kind::Filter | Kind::Text | Kind::Secret | Kind::Shell | Kind::Account => {
+        Kind::Filter | Kind::Text | Kind::Secret | Kind::RunText | Kind::Shell | Kind::Account => {
             json!({ "type": "string" })
         }
     }

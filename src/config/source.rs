@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::diagnostics::{Report, Spot};
+use super::diagnostics::{Diagnostics, Report, Spot};
 
 /// Where a config is looked for when none is named, the first that exists.
 pub const SEARCHED: [&str; 2] = ["solocron.toml", "/etc/solocron/solocron.toml"];
@@ -98,9 +98,31 @@ fn files_in(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// All of a text that is no config, such as a crontab.
+///
+/// # Errors
+/// Why it cannot be read.
+pub(crate) fn read_text(path: &Path, input: io::Result<impl Read>) -> Result<String, Diagnostics> {
+    let (mut sources, mut report) = (Vec::new(), Report::default());
+    take_in(path, input, &mut sources, &mut report);
+    match sources.pop() {
+        Some(source) if source.readable => Ok(source.text),
+        other => Err(report.locate(&other.into_iter().collect::<Vec<_>>())),
+    }
+}
+
 fn read(path: &Path, sources: &mut Vec<Source>, report: &mut Report) {
+    take_in(path, File::open(path), sources, report);
+}
+
+fn take_in(
+    path: &Path,
+    input: io::Result<impl Read>,
+    sources: &mut Vec<Source>,
+    report: &mut Report,
+) {
     let mut bytes = Vec::new();
-    let result = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    let result = input.and_then(|input| input.take(LARGEST + 1).read_to_end(&mut bytes));
     if let Err(error) = result {
         let at = add(sources, Source::unreadable(path, String::new()));
         report.error(at, format!("this file cannot be read: {}", reason(&error)));

@@ -13,7 +13,6 @@ use toml::de::{DeTable, DeValue};
 use super::catalogue::{CLUSTER, HISTORY, JOB, LOG};
 use super::diagnostics::{Finding, Report, Spot};
 use super::excerpt::cited;
-use super::source::Source;
 
 /// The parts of a source that the parser had to guess about.
 #[derive(Debug, Default)]
@@ -49,13 +48,9 @@ impl Damage {
     }
 }
 
-/// Parses `source` as far as possible; reports what is wrong with it.
-pub(crate) fn parse<'s>(
-    index: usize,
-    source: &'s Source,
-    report: &mut Report,
-) -> (DeTable<'s>, Damage) {
-    let text = source.text.as_str();
+/// Parses `text`, with which the source `index` begins, as far as possible; reports what is
+/// wrong with it.
+pub(crate) fn parse<'s>(index: usize, text: &'s str, report: &mut Report) -> (DeTable<'s>, Damage) {
     let (tree, errors) = DeTable::parse_recoverable(text);
     let tree = tree.into_inner();
     let mut damage = Damage::default();

@@ -2,9 +2,11 @@
 
 use std::ops::Range;
 
+use hyper::header::HeaderName;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
+use super::catalogue::CALL;
 use super::excerpt::cited;
 use super::expand::{Expanded, expand};
 use super::invalid::InvalidValue;
@@ -13,16 +15,19 @@ use super::mismatch::article;
 use super::reader::Reader;
 use super::secret::secrets_in_address;
 use super::text::{absolute, choice, filter, invalid_name, umask};
-use super::{account, duration, size};
+use super::{account, duration, http, size};
 use crate::name;
 use crate::policy::{InvalidPattern, NodePattern, NodePatterns};
+use crate::request;
 use crate::schedule::Zone;
 use crate::table::Variable;
 
 /// A value that fits its key.
 pub(crate) enum Value<'v> {
     Table(&'static Section, &'v DeTable<'v>),
-    Named(&'v DeTable<'v>),
+    Named(&'static Section, &'v DeTable<'v>),
+    /// Tables, and where each stands.
+    Tables(Vec<(&'v DeTable<'v>, Range<usize>)>),
     Duration(std::time::Duration),
     Size(u64),
     Integer(i64),
@@ -36,6 +41,17 @@ pub(crate) enum Value<'v> {
     Mode(u32),
     Codes(Vec<u8>),
     Nodes(NodePatterns),
+    Channels(Vec<Quoted<'v>>),
+    Program(Vec<Quoted<'v>>),
+    Headers(Vec<HeaderText<'v>>),
+    RunText(Quoted<'v>),
+    Statuses(Vec<u16>),
+}
+
+/// A header, whose value is not expanded yet.
+pub(crate) struct HeaderText<'v> {
+    pub(crate) name: HeaderName,
+    pub(crate) value: Quoted<'v>,
 }
 
 /// A text of the file, and where.
@@ -82,12 +98,22 @@ impl Reader<'_> {
         key: &'static Key,
         value: &'v Spanned<DeValue<'v>>,
     ) -> Option<Value<'v>> {
-        if matches!(key.kind, Kind::Secret | Kind::Variables) {
+        if matches!(
+            key.kind,
+            Kind::Secret | Kind::Variables | Kind::Program | Kind::Headers | Kind::RunText
+        ) {
+            self.hide(value);
+        }
+        // A request that is no table may be its URL.
+        if matches!((key.kind, value.get_ref()), (Kind::Table(section), DeValue::String(_))
+            if std::ptr::eq(section, &CALL))
+        {
             self.hide(value);
         }
         match (key.kind, value.get_ref()) {
             (Kind::Table(section), DeValue::Table(table)) => Some(Value::Table(section, table)),
-            (Kind::Named(_), DeValue::Table(table)) => Some(Value::Named(table)),
+            (Kind::Named(section), DeValue::Table(table)) => Some(Value::Named(section, table)),
+            (Kind::Tables(_), DeValue::Array(list)) => self.tables(key, list),
             (Kind::Switch, DeValue::Boolean(switch)) => Some(Value::Switch(*switch)),
             (Kind::Integer(least, most), DeValue::Integer(_)) => {
                 self.integer(key, value, least..=most).map(Value::Integer)
@@ -97,18 +123,27 @@ impl Reader<'_> {
             (Kind::Tags, DeValue::Array(list)) => self.tags(key, list),
             (Kind::Nodes, DeValue::Array(list)) => self.nodes(key, value.span(), list),
             (Kind::ExitCodes, DeValue::Array(list)) => self.exit_codes(key, value.span(), list),
+            (Kind::Channels, DeValue::Array(list)) => self.texts(key, list).map(Value::Channels),
+            (Kind::Program, DeValue::Array(list)) => {
+                self.words(key, value.span(), list).map(Value::Program)
+            }
+            (Kind::Statuses, DeValue::Array(list)) => self.statuses(key, value.span(), list),
+            (Kind::Headers, DeValue::Table(table)) => {
+                Some(Value::Headers(self.headers(key, table)))
+            }
             (Kind::Variables, DeValue::Table(table)) => self.variables(key, table),
-            (Kind::Store, DeValue::Array(_)) => {
+            (Kind::Store, DeValue::Array(list)) => {
                 self.hide(value);
-                self.error(value.span(), "a list of stores is not available yet")
-                    .help("give one store: sqlite:PATH or redis://HOST");
-                None
+                self.servers(key, value.span(), list)
             }
             (kind, DeValue::String(text)) if takes_text(kind) => {
                 let text = Quoted::new(self.text, text, value.span());
                 self.text_value(key, text)
             }
             _ => {
+                if matches!(key.kind, Kind::Tables(_)) {
+                    self.hide(value);
+                }
                 self.wrong_type(key, value);
                 None
             }
@@ -158,9 +193,11 @@ impl Reader<'_> {
             Kind::Umask => umask(text.text).map(Value::Mode),
             Kind::Account => account::check(text.text).map(|()| Value::Text(text.text)),
             Kind::Path => absolute(text.text).map(|()| Value::Text(text.text)),
+            Kind::Listen => http::address(text.text).map(|_| Value::Text(text.text)),
             Kind::Shell if text.text.trim().is_empty() => {
                 Err(InvalidValue::new(0..text.text.len(), "there is nothing to run"))
             }
+            Kind::RunText => return Some(Value::RunText(text)),
             Kind::Schedules => return Some(Value::Schedules(vec![text])),
             Kind::Store | Kind::Text | Kind::Secret => return self.expandable(key, text),
             _ => return Some(Value::Text(text.text)),
@@ -176,7 +213,11 @@ impl Reader<'_> {
         }
     }
 
-    fn expandable<'v>(&mut self, key: &'static Key, text: Quoted<'v>) -> Option<Value<'v>> {
+    pub(super) fn expandable<'v>(
+        &mut self,
+        key: &'static Key,
+        text: Quoted<'v>,
+    ) -> Option<Value<'v>> {
         if matches!(key.kind, Kind::Store) {
             for secret in secrets_in_address(text.text) {
                 let at = self.spot(text.part(secret));
@@ -194,6 +235,31 @@ impl Reader<'_> {
         }
     }
 
+    /// The addresses of the servers of a quorum, as one with commas between.
+    fn servers<'v>(
+        &mut self,
+        key: &'static Key,
+        span: Range<usize>,
+        list: &'v DeArray<'v>,
+    ) -> Option<Value<'v>> {
+        let mut addresses = Vec::with_capacity(list.len());
+        let mut changed = false;
+        for value in list {
+            let DeValue::String(text) = value.get_ref() else {
+                self.error(value.span(), "a server of a quorum is a text: \"redis://HOST\"");
+                return None;
+            };
+            let text = Quoted::new(self.text, text, value.span());
+            let Some(Value::Expanded(_, address)) = self.expandable(key, text) else {
+                return None;
+            };
+            changed |= address.changed;
+            addresses.push(address.text);
+        }
+        let whole = Quoted { text: "", span, start: None };
+        Some(Value::Expanded(whole, Expanded { text: addresses.join(","), changed }))
+    }
+
     fn integer(
         &mut self,
         key: &'static Key,
@@ -208,7 +274,11 @@ impl Reader<'_> {
             return Some(number);
         }
         let (least, most) = (bounds.start(), bounds.end());
-        let what = if matches!(key.kind, Kind::ExitCodes) { "an exit code" } else { key.name };
+        let what = match key.kind {
+            Kind::ExitCodes => "an exit code",
+            Kind::Statuses => "a status",
+            _ => key.name,
+        };
         self.error(value.span(), format!("{what} is a number from {least} to {most}"));
         None
     }
@@ -247,6 +317,25 @@ impl Reader<'_> {
         (texts.len() == list.len()).then_some(texts)
     }
 
+    /// The tables of `list`; none when one is not a table.
+    fn tables<'v>(&mut self, key: &'static Key, list: &'v DeArray<'v>) -> Option<Value<'v>> {
+        let mut tables = Vec::with_capacity(list.len());
+        for value in list {
+            match value.get_ref() {
+                DeValue::Table(table) => tables.push((table, value.span())),
+                other => {
+                    self.hide(value);
+                    let is = article(other.type_str());
+                    self.error(
+                        value.span(),
+                        format!("`{}` is a list of tables, and this is {is}", key.name),
+                    );
+                }
+            }
+        }
+        Some(Value::Tables(tables))
+    }
+
     fn schedules<'v>(
         &mut self,
         key: &'static Key,
@@ -267,11 +356,20 @@ impl Reader<'_> {
         span: Range<usize>,
         list: &'v DeArray<'v>,
     ) -> Option<Value<'v>> {
+        let words = self.words(key, span, list)?;
+        Some(Value::Words(words.iter().map(|word| word.text).collect()))
+    }
+
+    /// The words of a program and its arguments.
+    fn words<'v>(
+        &mut self,
+        key: &'static Key,
+        span: Range<usize>,
+        list: &'v DeArray<'v>,
+    ) -> Option<Vec<Quoted<'v>>> {
         let words = self.texts(key, list)?;
         match words.first() {
-            Some(program) if !program.text.trim().is_empty() => {
-                Some(Value::Words(words.iter().map(|word| word.text).collect()))
-            }
+            Some(program) if !program.text.trim().is_empty() => Some(words),
             Some(program) => {
                 self.error(program.span(), "`command`: the program has no name");
                 None
@@ -282,6 +380,28 @@ impl Reader<'_> {
                 None
             }
         }
+    }
+
+    fn headers<'v>(&mut self, key: &'static Key, table: &'v DeTable<'v>) -> Vec<HeaderText<'v>> {
+        let mut headers = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            let known = match request::header_name(name.get_ref()) {
+                Ok(known) => known,
+                Err(why) => {
+                    self.refuse(key, name.span(), InvalidValue::new(0..0, why));
+                    continue;
+                }
+            };
+            let DeValue::String(text) = value.get_ref() else {
+                let is = article(value.get_ref().type_str());
+                self.error(value.span(), format!("a header is a text, and this is {is}"))
+                    .help("put it in quotes");
+                continue;
+            };
+            let value = Quoted::new(self.text, text, value.span());
+            headers.push(HeaderText { name: known, value });
+        }
+        headers
     }
 
     fn tags<'v>(&mut self, key: &'static Key, list: &'v DeArray<'v>) -> Option<Value<'v>> {
@@ -371,6 +491,36 @@ impl Reader<'_> {
         (!codes.is_empty()).then_some(Value::Codes(codes))
     }
 
+    fn statuses<'v>(
+        &mut self,
+        key: &'static Key,
+        span: Range<usize>,
+        list: &'v DeArray<'v>,
+    ) -> Option<Value<'v>> {
+        if list.is_empty() {
+            self.error(span, format!("`{}` is an empty list: no run could succeed", key.name))
+                .help("write [200]");
+            return None;
+        }
+        let mut statuses = Vec::with_capacity(list.len());
+        for value in list {
+            match value.get_ref() {
+                DeValue::Integer(_) => {
+                    let status = self.integer(key, value, 200..=599);
+                    statuses.extend(status.and_then(|status| u16::try_from(status).ok()));
+                }
+                other => {
+                    let is = article(other.type_str());
+                    let said = format!("`{}` is a list of numbers, and this is {is}", key.name);
+                    self.error(value.span(), said);
+                }
+            }
+        }
+        statuses.sort_unstable();
+        statuses.dedup();
+        (!statuses.is_empty()).then_some(Value::Statuses(statuses))
+    }
+
     fn variables<'v>(&mut self, key: &'static Key, table: &'v DeTable<'v>) -> Option<Value<'v>> {
         let mut variables = Vec::with_capacity(table.len());
         for (name, value) in table {
@@ -406,7 +556,7 @@ fn takes_text(kind: Kind) -> bool {
         kind,
         Kind::Table(_)
             | Kind::Named(_)
-            | Kind::Later
+            | Kind::Tables(_)
             | Kind::Integer(..)
             | Kind::Switch
             | Kind::Command
@@ -414,5 +564,9 @@ fn takes_text(kind: Kind) -> bool {
             | Kind::ExitCodes
             | Kind::Tags
             | Kind::Nodes
+            | Kind::Channels
+            | Kind::Program
+            | Kind::Headers
+            | Kind::Statuses
     )
 }

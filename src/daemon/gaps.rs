@@ -16,6 +16,7 @@ use crate::daemon::engine::{CURSOR_KEPT, Identity, Settings, slot_time};
 use crate::ledger::Retention;
 use crate::ledger::missed::{self, Memory};
 use crate::log::events;
+use crate::name::NodeName;
 use crate::outcome::MissedReason;
 use crate::policy::catch_up::Backlog;
 use crate::policy::{CatchUpPolicy, Overlap};
@@ -58,10 +59,25 @@ pub struct Settler<'a> {
 }
 
 /// One report, and what is known of it besides.
-struct Draft {
-    report: MissedReport,
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// The report.
+    pub report: MissedReport,
     /// Whether it reaches as far as it can.
-    complete: bool,
+    pub complete: bool,
+}
+
+/// What a report on slots without a record depends on, beside what the store said.
+#[derive(Debug, Clone, Copy)]
+pub struct Reckoner<'a> {
+    /// The node that reports.
+    pub node: &'a NodeName,
+    /// Its settings.
+    pub settings: &'a Settings,
+    /// What explains why slots were missed.
+    pub memory: &'a Memory,
+    /// From the boot clock to the cluster's.
+    pub offset: Offset,
 }
 
 impl Settler<'_> {
@@ -90,6 +106,7 @@ impl Settler<'_> {
         settled: &mut Vec<(CursorKey, ClusterTime)>,
     ) -> Result<()> {
         let now = self.store.time().await?;
+        let reckoner = self.reckoner();
         let mut drafts = Vec::new();
         let mut control = None;
         for (gap, cursor) in gaps.iter().zip(self.cursors(gaps).await?) {
@@ -100,7 +117,7 @@ impl Settler<'_> {
             };
             if closed.is_empty() {
                 drafts.push(Draft {
-                    report: self.report(&gap.job, cursor, begin, now),
+                    report: reckoner.report(&gap.job, cursor, begin, now),
                     complete: true,
                 });
                 continue;
@@ -122,12 +139,72 @@ impl Settler<'_> {
                 let known = control.as_ref().and_then(|control| control.pauses.get(&gap.job.name));
                 known.cloned().unwrap_or_default()
             };
-            drafts.push(self.draft(&gap.job, cursor, now, &closed, &recorded, &pauses));
+            drafts.push(reckoner.draft(&gap.job, cursor, now, &closed, &recorded, &pauses));
         }
         self.write(drafts, now, settled).await
     }
 
-    fn draft(
+    async fn write(
+        &self,
+        drafts: Vec<Draft>,
+        now: ClusterTime,
+        settled: &mut Vec<(CursorKey, ClusterTime)>,
+    ) -> Result<()> {
+        let (stays, moves): (Vec<_>, Vec<_>) =
+            drafts.into_iter().partition(|draft| draft.report.upto <= draft.report.expected);
+        settled.extend(stays.into_iter().map(|draft| (draft.report.cursor, now)));
+        let reports: Vec<_> = moves.iter().map(|draft| draft.report.clone()).collect();
+        let written = self.store.record_missed(&self.identity.node, &reports).await?;
+        for (Draft { report, complete }, written) in moves.into_iter().zip(written) {
+            if !written {
+                // Another node moved the cursor meanwhile; its step is looked at again.
+                continue;
+            }
+            for range in &report.ranges {
+                events::slot_missed(&report.cursor.job, range);
+            }
+            tell_of_catch_up(&report);
+            if complete {
+                settled.push((report.cursor, now));
+            }
+        }
+        Ok(())
+    }
+
+    fn reckoner(&self) -> Reckoner<'_> {
+        Reckoner {
+            node: &self.identity.node,
+            settings: self.settings,
+            memory: self.memory,
+            offset: self.offset,
+        }
+    }
+
+    /// Where the cursors stand. A store that lost one gets it anew where the
+    /// first of the gaps begins.
+    async fn cursors(&self, gaps: &[Gap]) -> Result<Vec<SlotTime>> {
+        let keys: Vec<_> = gaps.iter().map(|gap| key(&gap.job)).collect();
+        let Some(from) = gaps.iter().map(|gap| gap.from).min() else {
+            return Ok(Vec::new());
+        };
+        let start = slot_time(self.offset.cluster_time(from));
+        self.store.open_cursors(&keys, start, CURSOR_KEPT).await
+    }
+
+    async fn recorded(&self, job: &Job, slots: &[SlotTime]) -> Result<Vec<bool>> {
+        let mut recorded = Vec::with_capacity(slots.len());
+        for some in slots.chunks(ASKED) {
+            recorded.extend(self.store.recorded(&job.name, some).await?);
+        }
+        Ok(recorded)
+    }
+}
+
+impl Reckoner<'_> {
+    /// The report on the `closed` slots of `job`, of which those `recorded` have a record:
+    /// the rest is missed, or caught up. The cursor stood at `cursor`; `now` is the store's
+    /// time, read before its records were.
+    pub fn draft(
         &self,
         job: &Job,
         cursor: SlotTime,
@@ -161,7 +238,7 @@ impl Settler<'_> {
         let reason = |at: SlotTime| match paused(&at) {
             true => MissedReason::Paused,
             // That this node was up is no help to a slot that it may not run.
-            false if !job.may_run_on(&self.identity.node) => MissedReason::NoNode,
+            false if !job.may_run_on(self.node) => MissedReason::NoNode,
             false => self.memory.reason(job.due(at), job.window(at), self.offset),
         };
         let report = MissedReport {
@@ -192,52 +269,6 @@ impl Settler<'_> {
             keep_record: self.settings.keep_open(),
             retention,
         }
-    }
-
-    async fn write(
-        &self,
-        drafts: Vec<Draft>,
-        now: ClusterTime,
-        settled: &mut Vec<(CursorKey, ClusterTime)>,
-    ) -> Result<()> {
-        let (stays, moves): (Vec<_>, Vec<_>) =
-            drafts.into_iter().partition(|draft| draft.report.upto <= draft.report.expected);
-        settled.extend(stays.into_iter().map(|draft| (draft.report.cursor, now)));
-        let reports: Vec<_> = moves.iter().map(|draft| draft.report.clone()).collect();
-        let written = self.store.record_missed(&self.identity.node, &reports).await?;
-        for (Draft { report, complete }, written) in moves.into_iter().zip(written) {
-            if !written {
-                // Another node moved the cursor meanwhile; its step is looked at again.
-                continue;
-            }
-            for range in &report.ranges {
-                events::slot_missed(&report.cursor.job, range);
-            }
-            tell_of_catch_up(&report);
-            if complete {
-                settled.push((report.cursor, now));
-            }
-        }
-        Ok(())
-    }
-
-    /// Where the cursors stand. A store that lost one gets it anew where the
-    /// first of the gaps begins.
-    async fn cursors(&self, gaps: &[Gap]) -> Result<Vec<SlotTime>> {
-        let keys: Vec<_> = gaps.iter().map(|gap| key(&gap.job)).collect();
-        let Some(from) = gaps.iter().map(|gap| gap.from).min() else {
-            return Ok(Vec::new());
-        };
-        let start = slot_time(self.offset.cluster_time(from));
-        self.store.open_cursors(&keys, start, CURSOR_KEPT).await
-    }
-
-    async fn recorded(&self, job: &Job, slots: &[SlotTime]) -> Result<Vec<bool>> {
-        let mut recorded = Vec::with_capacity(slots.len());
-        for some in slots.chunks(ASKED) {
-            recorded.extend(self.store.recorded(&job.name, some).await?);
-        }
-        Ok(recorded)
     }
 }
 

@@ -1,6 +1,10 @@
 //! The book of a node's leases: which are renewed when.
+//!
+//! Invariant: every lease stands once in the order of renewals, with when it is due. So
+//! what comes next is known without a look at all leases, which are looked at only when
+//! one is due.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crate::claim::Token;
@@ -33,18 +37,34 @@ impl Lease {
 #[derive(Debug, Default)]
 pub struct Book {
     leases: BTreeMap<Token, Lease>,
+    /// Of each lease when it is due.
+    order: BTreeSet<(BootInstant, Token)>,
     in_flight: bool,
 }
 
 impl Book {
     /// Enters a lease that was granted to a request sent at `sent`.
     pub fn enter(&mut self, token: Token, ttl: Duration, sent: BootInstant) {
-        self.leases.insert(token, Lease { ttl, granted: sent, retry: None });
+        self.strike(token);
+        let lease = Lease { ttl, granted: sent, retry: None };
+        self.order.insert((lease.due(), token));
+        self.leases.insert(token, lease);
+    }
+
+    /// Changes a lease, if it is in the book.
+    fn change(&mut self, token: Token, change: impl FnOnce(&mut Lease)) {
+        if let Some(lease) = self.leases.get_mut(&token) {
+            self.order.remove(&(lease.due(), token));
+            change(lease);
+            self.order.insert((lease.due(), token));
+        }
     }
 
     /// Strikes a lease out.
     pub fn strike(&mut self, token: Token) {
-        self.leases.remove(&token);
+        if let Some(lease) = self.leases.remove(&token) {
+            self.order.remove(&(lease.due(), token));
+        }
     }
 
     /// Whether the lease is still in the book.
@@ -72,7 +92,7 @@ impl Book {
         if self.in_flight {
             return None;
         }
-        self.leases.values().map(Lease::due).min()
+        self.order.first().map(|&(due, _)| due)
     }
 
     /// Takes what to renew at `now`: nothing unless one is due, and then every
@@ -91,17 +111,15 @@ impl Book {
 
     /// The renewal sent at `sent` was granted for `token`.
     pub fn granted(&mut self, token: Token, sent: BootInstant) {
-        if let Some(lease) = self.leases.get_mut(&token) {
+        self.change(token, |lease| {
             lease.granted = lease.granted.max(sent);
             lease.retry = None;
-        }
+        });
     }
 
     /// The renewal of `token` brought no answer.
     pub fn unanswered(&mut self, token: Token, now: BootInstant) {
-        if let Some(lease) = self.leases.get_mut(&token) {
-            lease.retry = Some(now + retry_after(lease.ttl));
-        }
+        self.change(token, |lease| lease.retry = Some(now + retry_after(lease.ttl)));
     }
 
     /// The renewal under way has ended, however.
@@ -111,8 +129,9 @@ impl Book {
 
     /// The store can be reached again: tries without an answer are due now.
     pub fn store_is_back(&mut self, now: BootInstant) {
-        for lease in self.leases.values_mut() {
-            lease.retry = lease.retry.map(|retry| retry.min(now));
+        let waiting = |(&token, lease): (&Token, &Lease)| lease.retry.map(|_| token);
+        for token in self.leases.iter().filter_map(waiting).collect::<Vec<_>>() {
+            self.change(token, |lease| lease.retry = lease.retry.map(|retry| retry.min(now)));
         }
     }
 }
@@ -167,6 +186,27 @@ mod tests {
         assert_eq!(book.next_renewal(), Some(at(2_700)));
         book.store_is_back(at(2_600));
         assert_eq!(book.take_due(at(2_600)), [token]);
+    }
+
+    #[test]
+    fn the_order_of_renewals_is_that_of_the_leases_whatever_comes() {
+        let tokens = [(); 3].map(|()| Token::new());
+        let mut book = Book::default();
+        let mut random = fastrand::Rng::with_seed(7);
+        for step in 0..10_000 {
+            let (now, token) = (at(step * 10), tokens[random.usize(..tokens.len())]);
+            match random.u8(..7) {
+                0 => book.enter(token, seconds(random.u64(1..9)), now),
+                1 => book.strike(token),
+                2 => book.granted(token, now),
+                3 => book.unanswered(token, now),
+                4 => book.store_is_back(now),
+                5 => drop(book.take_due(now)),
+                _ => book.landed(),
+            }
+            let dues = book.leases.iter().map(|(&token, lease)| (lease.due(), token));
+            assert_eq!(book.order, dues.collect());
+        }
     }
 
     #[test]

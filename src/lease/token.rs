@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use uuid::Uuid;
+use uuid::fmt::Hyphenated;
 
 /// The owner token of a claim or of a lock, a UUIDv7: only who has it may prolong or
 /// release. It is the value of a slot's lock key, and the ids of the runs under it
@@ -23,6 +24,16 @@ impl Token {
 
     pub(crate) const fn uuid(self) -> Uuid {
         self.0
+    }
+
+    /// As [`Display`](fmt::Display) has it, written into `room`.
+    pub(crate) fn text(self, room: &mut [u8; Hyphenated::LENGTH]) -> &str {
+        self.0.hyphenated().encode_lower(room)
+    }
+
+    /// Room for its text.
+    pub(crate) const fn room() -> [u8; Hyphenated::LENGTH] {
+        [0; Hyphenated::LENGTH]
     }
 }
 

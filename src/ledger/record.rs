@@ -2,13 +2,15 @@
 //! command line and over HTTP. Absent values are null.
 
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::ledger::{Entry, MissedEntry, RunEntry};
 use crate::outcome::Outcome;
 
 /// One entry. A run has no `slot_to`, `count` and `reason`; a missed range has
 /// only those and its job and slot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[schema(as = Entry)]
 pub struct Record {
     /// The job.
     pub job: String,

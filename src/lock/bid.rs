@@ -96,11 +96,32 @@ impl Bid {
                 self.move_to(place);
                 Ok(Answer::Held { name, holder })
             }
-            Ok(Taken::Revoked) => Err(LockError::Unknown("the request was taken back".to_owned())),
+            Ok(Taken::Revoked) => {
+                self.renew_token();
+                Err(LockError::Unknown("the request was taken back".to_owned()))
+            }
             Err(error) => {
                 self.unclear |= !matches!(error, StoreError::Unavailable(_));
                 Err(error.into())
             }
+        }
+    }
+
+    /// Goes on with another token: a quorum revokes that of a request that one of its
+    /// servers did not answer.
+    fn renew_token(&mut self) {
+        if std::mem::take(&mut self.unclear) {
+            give_back(&self.desk, self.revocation(), REVOKED_FOR);
+        }
+        self.token = Token::new();
+    }
+
+    fn revocation(&self) -> Release {
+        Release {
+            names: self.terms.names.clone(),
+            token: self.token,
+            hold: Duration::ZERO,
+            revoke_for: Some(REVOKED_FOR),
         }
     }
 
@@ -133,13 +154,7 @@ impl Drop for Bid {
             leave(&self.desk, name, waiter);
         }
         if self.asking || self.unclear {
-            let release = Release {
-                names: self.terms.names.clone(),
-                token: self.token,
-                hold: Duration::ZERO,
-                revoke_for: Some(REVOKED_FOR),
-            };
-            give_back(&self.desk, release, REVOKED_FOR);
+            give_back(&self.desk, self.revocation(), REVOKED_FOR);
         }
     }
 }

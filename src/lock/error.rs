@@ -19,6 +19,9 @@ pub struct Holder {
     pub remaining: Duration,
     /// Whether it was released already, and is kept for its minimum hold time.
     pub released: bool,
+    /// Whether it only bids for it: one server of a quorum has granted it, and it is not
+    /// known yet whether a majority does. No caller is told such a one.
+    pub bids: bool,
 }
 
 /// `web-1, for another 12.3s at most`.
@@ -85,7 +88,7 @@ pub enum LockError {
     NotHeld {
         /// Which, where there are several.
         name: LockName,
-        /// Who holds it now; none when nobody does.
+        /// Who holds it now; none when nobody is known to.
         by: Option<Holder>,
     },
     /// The store cannot be reached, or refused the call: nothing was written.
@@ -143,6 +146,7 @@ mod tests {
             metadata: metadata.to_owned(),
             remaining: Duration::from_millis(12_301),
             released,
+            bids: false,
         };
         let name = LockName::new("order/1").unwrap();
         let contended = LockError::Contended { name: name.clone(), holder: holder("web-1", false) };

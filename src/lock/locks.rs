@@ -42,9 +42,17 @@ impl fmt::Debug for Locks {
 
 impl Locks {
     /// The locks of the store at `address`: `redis://HOST:6379/0` and what else the
-    /// manual names under `store`, in the cluster `default`. A server is connected to in
-    /// the background, and again whenever the connection is lost; a relative path of a
-    /// SQLite file is below the working directory.
+    /// manual names under `store`, in the cluster `default`; or of three or five Redis
+    /// servers that know nothing of each other, with commas between their addresses, of
+    /// which a majority decides ([`Quorum`](crate::store::quorum::locks::Quorum)):
+    /// `redis://a,redis://b,redis://c`. Its first use needs all of them. A server is
+    /// connected to in the background, and again whenever the connection is lost; a
+    /// relative path of a SQLite file is below the working directory.
+    ///
+    /// With `?min_acks=N` behind the address of a Redis, of its sentinels or of a Redis
+    /// Cluster, a lock is taken, extended or released only when N replicas of the master
+    /// have it: where N is the number of all replicas, a failover forgets none. A quorum
+    /// refuses it.
     ///
     /// # Errors
     /// [`LockError::Invalid`] for an address that is none, [`LockError::Unavailable`] for
@@ -65,7 +73,7 @@ impl Locks {
     /// # Panics
     /// Outside of a Tokio runtime.
     pub fn open_in(address: &str, cluster: &ClusterName) -> Result<Self, LockError> {
-        let config = crate::address::parse(address)
+        let config = crate::address::parse_all(address)
             .map_err(|error| LockError::Invalid(error.to_string()))?;
         Ok(Self::new(crate::store::open::open_locks(&config, cluster, None, TIMEOUT)?))
     }

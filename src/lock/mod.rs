@@ -42,7 +42,17 @@
 //!   dropped or cancelled, or whose answer was lost. A holder that dies is followed by
 //!   the next after the TTL.
 //! - A store that forgets what it acknowledged (a failover to a replica that was behind)
-//!   forgets locks as well. The fence helps there, too.
+//!   forgets locks as well. `?min_acks=N` in the address of a Redis has replicas acknowledge
+//!   them first. The fence helps there, too.
+//!
+//! # On a quorum
+//!
+//! `Locks::open("redis://a,redis://b,redis://c")`: three or five Redis servers that know
+//! nothing of each other, with commas between. A lock is held when a majority granted it,
+//! and outlives the loss of the others. The first use needs all of them. While several ask
+//! at once and nobody has a majority yet nobody is called the holder: an attempt goes on
+//! for a quarter of the TTL, at most for the time of one call, and is then answered with
+//! [`LockError::Unavailable`]. More in [`Quorum`](crate::store::quorum::locks::Quorum).
 //!
 //! # How waiting works
 //!

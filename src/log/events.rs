@@ -21,7 +21,7 @@
 //! | `slot.missed` | warn | `slot_to` `count` `reason` ([`MissedReason`]) |
 //! | `slot.taken_over` | warn | `from` |
 //! | `slot.abandoned` | error | `from` |
-//! | `run.started` | info | `pid` |
+//! | `run.started` | info | `pid` `late_ms`, after the slot was due; of a slot's first run |
 //! | `run.output` | info | `stream` `line` |
 //! | `run.finished` | info; error if failed, timed_out, lease_lost | `outcome` `exit_code` `signal` `duration_ms` `error` |
 //! | `run.retrying` | warn | `failures` `wait_ms` |
@@ -29,10 +29,19 @@
 //! | `control.triggered` | info | |
 //! | `control.paused`, `control.resumed` | info | |
 //! | `control.cancelled` | info | `cause` ([`CancelCause`]) |
+//! | `control.requested` | info | `by`, the token's name; `wish` (`trigger`, `pause`, `resume`, `cancel`, `sign_in`) |
+//! | `http.listening` | info | `address` |
+//! | `http.refused` | warn | `client` |
+//! | `traces.down` | warn | `collector` `error` |
+//! | `traces.up` | info | `collector` `lost`, spans that it never got |
+//! | `traces.lost` | warn | `lost`, of this start of the node |
+//! | `notify.sent` | info | `notify` `alert` `alert_id` `attempts` `duration_ms` |
+//! | `notify.failed` | warn; error when it is given up | `notify` `alert` `alert_id` `attempts` `error` `wait_ms` |
 //! | `run.output_dropped` | warn | `lines` `bytes` |
 //!
 //! Events of a triggered slot and its runs carry its `trigger_id`.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing::{Level, error, info, warn};
@@ -54,7 +63,9 @@ const STORE: &str = "solocron::store";
 const CLUSTER: &str = "solocron::cluster";
 const SLOT: &str = "solocron::slot";
 const RUN: &str = "solocron::run";
-const OUTPUT: &str = "solocron::run::output";
+const NOTIFY: &str = "solocron::notify";
+const TRACES: &str = "solocron::traces";
+pub(super) const OUTPUT: &str = "solocron::run::output";
 
 /// The event whose records may be dropped first.
 pub(super) const RUN_OUTPUT: &str = "run.output";
@@ -357,6 +368,55 @@ pub fn control_resumed(job: &JobName) {
     info!(target: CLUSTER, event = "control.resumed", job = job.as_str(), "{job} is resumed");
 }
 
+/// What somebody wants of the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish<'a> {
+    /// A run now: this slot.
+    Trigger(&'a Slot),
+    /// The job is to be paused.
+    Pause(&'a JobName),
+    /// It is to go on.
+    Resume(&'a JobName),
+    /// This run of the slot is to end.
+    Cancel(&'a Slot, RunId),
+    /// To be let in.
+    SignIn,
+}
+
+/// Somebody, by the name of their token, asked for this over HTTP.
+pub fn control_requested(by: &str, wish: Wish<'_>) {
+    macro_rules! requested {
+        ($wish:literal, { $($own:tt)* }, $words:literal $(, $argument:expr)*) => {
+            info!(target: CLUSTER, event = "control.requested", $($own)* by, wish = $wish,
+                concat!("{} ", $words), by $(, $argument)*)
+        };
+    }
+    match wish {
+        Wish::Trigger(slot) => requested!("trigger", {
+            job = slot.job.as_str(), slot = %slot.at,
+            trigger_id = slot.trigger.map(tracing::field::display),
+        }, "triggers {}", slot),
+        Wish::Pause(job) => requested!("pause", { job = job.as_str(), }, "pauses {}", job),
+        Wish::Resume(job) => requested!("resume", { job = job.as_str(), }, "resumes {}", job),
+        Wish::Cancel(slot, run) => requested!("cancel", {
+            job = slot.job.as_str(), slot = %slot.at, run_id = %run,
+        }, "cancels {} (run {})", slot, run),
+        Wish::SignIn => requested!("sign_in", {}, "signs in"),
+    }
+}
+
+/// Somebody at `client` wanted to be let in with a token that is not known.
+pub fn sign_in_refused(client: &str) {
+    warn!(target: CLUSTER, event = "http.refused", client,
+        "somebody at {client} tried to sign in with a token that is not known");
+}
+
+/// The node can be looked at.
+pub fn http_listening(address: &SocketAddr) {
+    info!(target: NODE, event = "http.listening", address = %address,
+        "the API and the metrics are at {address}");
+}
+
 /// The run of this node is to end.
 pub fn control_cancelled(run: Run<'_>, cause: CancelCause) {
     let why = match cause {
@@ -375,8 +435,9 @@ pub fn run_retrying(run: Run<'_>, failures: u32, wait: Duration) {
 }
 
 /// The command was started.
-pub fn run_started(run: Run<'_>, pid: Option<u32>) {
-    of_run!(info, RUN, "run.started", run, { pid, }, "{} started (run {})", run.slot, run.run_id);
+/// `late` is how long after the slot was due; it is told of a slot's first run alone.
+pub fn run_started(run: Run<'_>, pid: Option<u32>, late: Option<Duration>) {
+    of_run!(info, RUN, "run.started", run, { pid, late_ms = late.map(whole_ms), }, "{} started (run {})", run.slot, run.run_id);
 }
 
 /// The command wrote a line. `stream` is `stdout` or `stderr`.
@@ -465,6 +526,64 @@ pub fn lease_lost(run: Run<'_>, loss: LeaseLoss<'_>) {
             "the store knows nothing of it, so the store may have lost its data"
         ),
     }
+}
+
+/// An alert on its way to one channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told<'a> {
+    /// The channel.
+    pub notify: &'a str,
+    /// What it tells.
+    pub alert: &'a str,
+    /// Its id.
+    pub id: &'a str,
+    /// The job.
+    pub job: &'a str,
+    /// The slot, where it is about one.
+    pub slot: Option<&'a str>,
+    /// How many attempts there were.
+    pub attempt: u32,
+}
+
+/// An alert was sent, `took` after the first attempt began.
+pub fn notify_sent(told: Told<'_>, took: Duration) {
+    let Told { notify, alert, id, job, slot, attempt } = told;
+    info!(target: NOTIFY, event = "notify.sent", job, slot, notify, alert, alert_id = id,
+        attempts = attempt, duration_ms = whole_ms(took),
+        "the {alert} of {job} was told to {notify}");
+}
+
+/// An attempt at an alert failed: the next comes after `wait`, or there is none.
+pub fn notify_failed(told: Told<'_>, error: &str, wait: Option<Duration>) {
+    let Told { notify, alert, id, job, slot, attempt } = told;
+    match wait {
+        Some(wait) => warn!(target: NOTIFY, event = "notify.failed", job, slot, notify, alert,
+            alert_id = id, attempts = attempt, error, wait_ms = whole_ms(wait),
+            "the {alert} of {job} could not be told to {notify}, again in {}: {error}",
+            Took(wait)),
+        None => error!(target: NOTIFY, event = "notify.failed", job, slot, notify, alert,
+            alert_id = id, attempts = attempt, error,
+            "the {alert} of {job} could not be told to {notify}, and is given up: {error}"),
+    }
+}
+
+/// The collector does not take spans, or not as fast as they come.
+pub fn traces_down(collector: &str, error: &str) {
+    warn!(target: TRACES, event = "traces.down", collector, error,
+        "{collector} does not take traces: {error}; spans that find no room meanwhile are \
+         dropped and counted, and nothing else is affected");
+}
+
+/// The collector takes spans again.
+pub fn traces_up(collector: &str, lost: u64) {
+    info!(target: TRACES, event = "traces.up", collector, lost,
+        "{collector} takes traces again, {} were lost so far", Count(lost, "span"));
+}
+
+/// The node stops, and so many spans never reached a collector.
+pub fn traces_lost(lost: u64) {
+    warn!(target: TRACES, event = "traces.lost", lost,
+        "{} did not reach the collector", Count(lost, "span"));
 }
 
 /// What the log could not take. The writer makes this record itself, in the place

@@ -37,10 +37,11 @@
 //!
 //! | target | events |
 //! |---|---|
-//! | `solocron::node` | `node.*` |
+//! | `solocron::node` | `node.*`, `http.listening` |
 //! | `solocron::config` | `config.*` |
 //! | `solocron::clock` | `clock.*` |
 //! | `solocron::store` | `store.*` |
+//! | `solocron::traces` | `traces.*` |
 //! | `solocron::slot` | `slot.*` |
 //! | `solocron::run` | `run.*`, `lease.*`, and those of `solocron::run::output` |
 //! | `solocron::run::output` | `run.output` alone |
@@ -53,6 +54,7 @@
 pub mod events;
 mod format;
 mod layer;
+mod observer;
 mod record;
 mod words;
 mod writer;
@@ -67,17 +69,20 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use tracing::Dispatch;
-use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt};
 
 use crate::clock;
 use crate::name::NodeName;
 
 pub use format::{Colour, Format, InvalidFormat};
 pub use layer::InvalidFilter;
+pub use observer::{Noticed, Observer};
 pub use writer::Guard;
 
 use format::Style;
 use layer::LogLayer;
+use observer::ObserverLayer;
 use writer::Limits;
 
 /// Why there is no log.
@@ -95,12 +100,21 @@ pub enum LogError {
 }
 
 /// Makes standard output the log of the process. Call it once, when the config is
-/// known; the log is written as long as the guard is kept.
-pub fn install(format: Format, filter: &str, node: &NodeName) -> Result<Guard, LogError> {
+/// known; the log is written as long as the guard is kept. `observers` are told of what
+/// happens.
+pub fn install(
+    format: Format,
+    filter: &str,
+    node: &NodeName,
+    observers: Vec<Arc<dyn Observer>>,
+) -> Result<Guard, LogError> {
     // The descriptor itself: Stdout would buffer a second time, and lock.
     let stdout = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     let colour = colour_for(&stdout);
-    let (dispatch, guard) = to(format, filter, node, colour, stdout)?;
+    let style = Style { format, colour, node: node.to_string() };
+    let limits = Limits::default();
+    let (dispatch, guard) =
+        open(style, filter, clock::wall_now, limits, Box::new(stdout), observers)?;
     tracing::dispatcher::set_global_default(dispatch).map_err(|_| LogError::Twice)?;
     Ok(guard)
 }
@@ -120,7 +134,7 @@ pub fn to(
     sink: impl Write + Send + 'static,
 ) -> Result<(Dispatch, Guard), LogError> {
     let style = Style { format, colour, node: node.to_string() };
-    open(style, filter, clock::wall_now, Limits::default(), Box::new(sink))
+    open(style, filter, clock::wall_now, Limits::default(), Box::new(sink), Vec::new())
 }
 
 fn open(
@@ -129,6 +143,7 @@ fn open(
     now: fn() -> Timestamp,
     limits: Limits,
     sink: Box<dyn Write + Send>,
+    observers: Vec<Arc<dyn Observer>>,
 ) -> Result<(Dispatch, Guard), LogError> {
     let filter = layer::filter(filter)?;
     let style = Arc::new(style);
@@ -138,8 +153,15 @@ fn open(
     };
     let (queue, guard) = writer::start(sink, limits, Box::new(tell))?;
     let layer = LogLayer { style, now, queue };
-    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
-    Ok((Dispatch::new(subscriber), guard))
+    let registry = tracing_subscriber::registry();
+    let dispatch = if observers.is_empty() {
+        Dispatch::new(registry.with(filter).with(layer))
+    } else {
+        // The filter is the log's alone.
+        let observer = ObserverLayer(observers).with_filter(filter_fn(observer::is_observed));
+        Dispatch::new(registry.with(layer.with_filter(filter)).with(observer))
+    };
+    Ok((dispatch, guard))
 }
 
 /// Colour is for terminals of people who did not ask for none.

@@ -92,6 +92,13 @@ impl Record {
         }
     }
 
+    pub(super) fn signed(&self, name: &str) -> Option<i64> {
+        match self.get(name)? {
+            Value::Signed(number) => Some(number),
+            _ => None,
+        }
+    }
+
     /// The event's name: for what [`events`](super::events) made. A dependency
     /// that happens to call a field `event` does not make one.
     pub(super) fn event(&self) -> Option<&str> {

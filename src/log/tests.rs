@@ -13,8 +13,10 @@ use super::events::{self, Finish, LeaseLoss, Run, Skip};
 use super::writer::Limits;
 use super::{Colour, Format, Style, open};
 use crate::claim::{Fence, Holder, Settled, Token};
+use crate::clock;
 use crate::clock::ClusterTime;
 use crate::ledger::{Entry, MissedRange, RunEntry};
+use crate::log::{Noticed, Observer};
 use crate::name::{ClusterName, JobName, NodeName};
 use crate::node::BootId;
 use crate::outcome::{CancelCause, MissedReason, Outcome};
@@ -40,7 +42,7 @@ fn log_of(format: Format, filter: &str, said: impl FnOnce()) -> String {
     let style = Style { format, colour: Colour::Off, node: "web-1".to_owned() };
     let now = || "2026-11-22T03:00:00.0045Z".parse::<Timestamp>().unwrap();
     let (dispatch, guard) =
-        open(style, filter, now, Limits::default(), Box::new(sink.clone())).unwrap();
+        open(style, filter, now, Limits::default(), Box::new(sink.clone()), Vec::new()).unwrap();
     with_default(&dispatch, said);
     drop(guard);
     let bytes = std::mem::take(&mut *sink.0.lock().unwrap());
@@ -134,7 +136,7 @@ fn everything() {
     events::slot_missed(&slot.job, &missed("2026-11-22T03:00:00Z", 1, MissedReason::Late));
     events::slot_missed(&slot.job, &missed("2026-11-22T04:00:00Z", 61, MissedReason::NoNode));
     events::slot_abandoned(&slot, &node("web-2"), run.run_id, "nobody may run it");
-    events::run_started(run, Some(4242));
+    events::run_started(run, Some(4242), None);
     events::run_output(run, "stderr", "\x1b[31mdisk \"full\"\n");
     events::run_finished(run, &Finish { exit_code: Some(0), ..finish(Outcome::Succeeded) });
     events::run_finished(run, &Finish { exit_code: Some(3), ..finish(Outcome::Failed) });
@@ -215,7 +217,7 @@ fn a_filter_silences_kinds_of_events() {
         let log = log_of(Format::Json, filter, || {
             let slot = slot();
             events::slot_skipped(&slot, Skip::Draining);
-            events::run_started(run(&slot), None);
+            events::run_started(run(&slot), None, None);
             events::run_output(run(&slot), "stdout", "hello");
             events::lease_lost(run(&slot), LeaseLoss::Forgotten);
         });
@@ -242,7 +244,7 @@ fn what_is_no_event_is_told_with_its_target() {
 #[test]
 #[ignore = "a part of the test below"]
 fn child_with_a_log() {
-    let guard = super::install(Format::Json, "info", &node("web-1")).unwrap();
+    let guard = super::install(Format::Json, "info", &node("web-1"), Vec::new()).unwrap();
     events::node_stopped(0);
     let mut line = String::new();
     io::stdin().read_line(&mut line).unwrap();
@@ -250,7 +252,7 @@ fn child_with_a_log() {
     for _ in 0..10_000 {
         events::run_output(run(&slot()), "stdout", "nobody hears this");
     }
-    assert!(super::install(Format::Json, "info", &node("web-1")).is_err());
+    assert!(super::install(Format::Json, "info", &node("web-1"), Vec::new()).is_err());
     drop(guard);
     eprintln!("alive");
     std::process::exit(0);
@@ -273,4 +275,38 @@ fn the_log_goes_to_standard_output_and_the_daemon_outlives_its_reader() {
     let child = child.wait_with_output().unwrap();
     assert!(child.status.success());
     assert!(String::from_utf8_lossy(&child.stderr).contains("alive"));
+}
+
+/// Keeps what it is told.
+#[derive(Default)]
+struct Keeper(std::sync::Mutex<Vec<String>>);
+
+impl Observer for Keeper {
+    fn notice(&self, noticed: Noticed<'_>) {
+        let told = [noticed.event(), noticed.text("job"), noticed.text("outcome")];
+        let told = format!("{told:?} {:?}", noticed.number("attempt"));
+        self.0.lock().unwrap().push(told);
+    }
+}
+
+#[test]
+fn an_observer_is_told_what_the_filter_keeps_out_but_no_output() {
+    let keeper = Arc::new(Keeper::default());
+    let style = Style { format: Format::Json, colour: Colour::Off, node: "web-1".to_owned() };
+    let sink = Box::new(std::io::sink());
+    let limits = Limits::default();
+    let observers = vec![Arc::clone(&keeper) as Arc<dyn Observer>];
+    let (dispatch, _guard) =
+        open(style, "error,solocron::store=debug", clock::wall_now, limits, sink, observers)
+            .unwrap();
+    let slot = "backup@2026-11-22T03:00:00Z".parse().unwrap();
+    tracing::dispatcher::with_default(&dispatch, || {
+        events::run_started(run(&slot), Some(1), None);
+        events::run_output(run(&slot), "stdout", "a line");
+        tracing::debug!(target: "solocron::store", event = "x", "too much");
+        tracing::info!(target: "other", event = "run.started", "not ours");
+    });
+    let attempt = run(&slot).attempt;
+    let started = format!("[Some(\"run.started\"), Some(\"backup\"), None] Some({attempt})");
+    assert_eq!(*keeper.0.lock().unwrap(), [started]);
 }

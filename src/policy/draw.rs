@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 /// SHA-256, read as a big-endian number, modulo `below`. 0 when `below` is 0.
 ///
 /// It never changes between releases; [`jitter`](super::jitter) says why.
-pub(super) fn draw(bytes: &[u8], below: u64) -> u64 {
+pub(crate) fn draw(bytes: &[u8], below: u64) -> u64 {
     let digest = Sha256::digest(bytes);
     let mut head = [0; 8];
     head.copy_from_slice(&digest[..8]);

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 pub mod catch_up;
-mod draw;
+pub(crate) mod draw;
 pub mod jitter;
 pub mod nodes;
 pub mod on_crash;

@@ -18,6 +18,7 @@ use nix::unistd::{
     Pid, chdir, close, fchdir, getpid, getppid, setgid, setgroups, setpgid, setsid, setuid, write,
 };
 
+use super::gate::Gate;
 use super::recipe::{Recipe, WORKING_DIRECTORY};
 use super::session::Session;
 use super::word::Stumble;
@@ -50,7 +51,8 @@ impl Ends {
     }
 }
 
-fn move_away(mut descriptor: OwnedFd, numbers: &[RawFd]) -> nix::Result<OwnedFd> {
+/// The same descriptor under a number that is none of these.
+pub(super) fn move_away(mut descriptor: OwnedFd, numbers: &[RawFd]) -> nix::Result<OwnedFd> {
     // What is in the way stays there until another number is found.
     let mut left = Vec::new();
     while numbers.contains(&descriptor.as_raw_fd()) {
@@ -112,9 +114,22 @@ impl<'a> Image<'a> {
         }
     }
 
-    /// Runs in the child.
-    pub(super) fn become_the_command(mut self) -> ! {
-        let stumble = match self.prepare() {
+    /// The numbers under which the command has what is handed to it.
+    pub(super) fn numbers(&self) -> impl Iterator<Item = RawFd> + '_ {
+        self.ends.handed.iter().map(|(number, _)| *number)
+    }
+
+    /// Runs in the child. Behind a gate everything is done but the loading of the program.
+    pub(super) fn become_the_command(mut self, gate: Option<Gate>) -> ! {
+        let prepared = self.prepare();
+        if let Some(gate) = gate {
+            if !gate.pass() {
+                // SAFETY: as below.
+                unsafe { libc::_exit(127) }
+            }
+            self.forget_signals();
+        }
+        let stumble = match prepared.and_then(|()| self.face_signals()) {
             Ok(()) => self.exec(),
             Err(stumble) => stumble,
         };
@@ -155,13 +170,7 @@ impl<'a> Image<'a> {
         // Every signal is blocked since before the fork. Only when nothing handles or
         // ignores it any more may it arrive.
         for signal in 1..=MAX_SIGNAL {
-            let action = match self.recipe.ignored >> (signal - 1) & 1 {
-                0 => libc::SIG_DFL,
-                _ => libc::SIG_IGN,
-            };
-            // SAFETY: neither of the two runs code of ours. The signals that cannot be
-            // set, and those that the C library keeps, are refused.
-            unsafe { libc::signal(signal, action) };
+            act_on(signal, self.action(signal));
         }
 
         if let Some(mask) = self.recipe.umask {
@@ -187,7 +196,33 @@ impl<'a> Image<'a> {
         }
 
         // As the user that the command runs as: that is whose rights count.
-        self.enter().map_err(Stumble::Cwd)?;
+        self.enter().map_err(Stumble::Cwd)
+    }
+
+    /// What the command does about a signal from the start.
+    fn action(&self, signal: c_int) -> libc::sighandler_t {
+        match self.recipe.ignored >> (signal - 1) & 1 {
+            0 => libc::SIG_DFL,
+            _ => libc::SIG_IGN,
+        }
+    }
+
+    /// What came while it waited was not for the command, which had not begun.
+    fn forget_signals(&self) {
+        let mut pending: libc::sigset_t = *self.no_signals.as_ref();
+        // SAFETY: writes one set to `pending`.
+        unsafe { libc::sigpending(&raw mut pending) };
+        // SAFETY: reads that set.
+        let came = |signal| unsafe { libc::sigismember(&raw const pending, signal) } == 1;
+        for signal in (1..=MAX_SIGNAL).filter(|&signal| came(signal)) {
+            // One that is ignored is not pending any more.
+            act_on(signal, libc::SIG_IGN);
+            act_on(signal, self.action(signal));
+        }
+    }
+
+    /// Lets signals arrive: last of all, since they would end it.
+    fn face_signals(&self) -> Result<(), Stumble> {
         sigprocmask(SigmaskHow::SIG_SETMASK, Some(&self.no_signals), None).map_err(Stumble::Session)
     }
 
@@ -260,6 +295,12 @@ fn empty_stdin() -> nix::Result<()> {
 
 /// The highest signal number of Linux.
 const MAX_SIGNAL: c_int = 64;
+
+fn act_on(signal: c_int, action: libc::sighandler_t) {
+    // SAFETY: neither of the two actions that are set here runs code of ours. The signals
+    // that cannot be set, and those that the C library keeps, are refused.
+    unsafe { libc::signal(signal, action) };
+}
 
 fn execve(program: *const c_char, argv: &[*const c_char], env: &[*const c_char]) -> Errno {
     // SAFETY: `program` points into a `CString`, both arrays hold such pointers and

@@ -16,6 +16,7 @@
 //!   finds out at its first look.
 //! - **The outcome is fixed when the leader ends.** What happens while the rest
 //!   of its tree is ended does not change it.
+//! - A run that is **withdrawn** ends if it has not begun; one that has goes on.
 //! - A run that ended before it was told to is judged by its exit code alone.
 //! - A **drain** interrupts the run for the node's sake: one that still ends with
 //!   a success code has `succeeded`, any other end is `handed_over`. (A command
@@ -34,7 +35,7 @@ use crate::outcome::Outcome;
 
 /// How the leader of the run's tree ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exit {
+pub enum Exit {
     /// It exited with this code.
     Code(i32),
     /// This signal ended it.
@@ -45,7 +46,7 @@ pub(super) enum Exit {
 
 /// The process that was started for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Leader {
+pub enum Leader {
     /// Not started yet.
     Absent,
     /// It runs.
@@ -56,25 +57,25 @@ pub(super) enum Leader {
 
 /// What is seen at one look.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Seen {
-    pub(super) now: BootInstant,
-    pub(super) leader: Leader,
+pub struct Seen {
+    pub now: BootInstant,
+    pub leader: Leader,
     /// Nothing lives of the leader's tree. Means nothing before it ended.
-    pub(super) tree_gone: bool,
-    pub(super) trust: Trust,
-    pub(super) stop: Option<Stop>,
+    pub tree_gone: bool,
+    pub trust: Trust,
+    pub stop: Option<Stop>,
 }
 
 /// The run's own limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Limits {
-    pub(super) kill_grace: Duration,
-    pub(super) grace_on_loss: Duration,
+pub struct Limits {
+    pub kill_grace: Duration,
+    pub grace_on_loss: Duration,
 }
 
 /// What goes to the whole tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Blow {
+pub enum Blow {
     Term,
     Kill,
 }
@@ -82,7 +83,7 @@ pub(super) enum Blow {
 /// What to do after one look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[must_use]
-pub(super) enum Step {
+pub enum Step {
     /// Send the blow, if any, and look again at the instant, if any, or when
     /// there is news.
     Go { blow: Option<Blow>, wake: Option<BootInstant> },
@@ -90,9 +91,21 @@ pub(super) enum Step {
     Over,
 }
 
+/// What to do while nothing was started yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Opening {
+    /// Look again at the instant, or when there is news.
+    Wait(BootInstant),
+    /// Start the command.
+    Begin,
+    /// It is not to be started.
+    Over,
+}
+
 /// Why a run was told to end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Cause {
+pub enum Cause {
     Timeout,
     Drain,
     Cancel,
@@ -100,6 +113,8 @@ pub(super) enum Cause {
     LeaseExpired,
     /// The lease is another's.
     LeaseLost,
+    /// It was not to begin, and had not.
+    Withdrawn,
 }
 
 impl Cause {
@@ -111,7 +126,7 @@ impl Cause {
     fn outcome(self) -> Outcome {
         match self {
             Self::Timeout => Outcome::TimedOut,
-            Self::Drain => Outcome::HandedOver,
+            Self::Drain | Self::Withdrawn => Outcome::HandedOver,
             Self::Cancel => Outcome::Cancelled,
             Self::LeaseExpired | Self::LeaseLost => Outcome::LeaseLost,
         }
@@ -120,15 +135,15 @@ impl Cause {
 
 /// How a run ended and, unless it succeeded, why.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Verdict {
-    pub(super) outcome: Outcome,
-    pub(super) cause: Option<Cause>,
+pub struct Verdict {
+    pub outcome: Outcome,
+    pub cause: Option<Cause>,
 }
 
 impl Verdict {
     /// On a run that is over: how its leader ended, if it began, and the cause that was
     /// in force then.
-    pub(super) fn on(exit: Option<Exit>, cause: Option<Cause>, success_codes: &[u8]) -> Self {
+    pub fn on(exit: Option<Exit>, cause: Option<Cause>, success_codes: &[u8]) -> Self {
         let success = matches!(exit, Some(Exit::Code(code))
             if u8::try_from(code).is_ok_and(|code| success_codes.contains(&code)));
         match cause {
@@ -143,7 +158,7 @@ impl Verdict {
 
 /// The state of one run's decisions.
 #[derive(Debug)]
-pub(super) struct Decider {
+pub struct Decider {
     limits: Limits,
     timeout_at: Option<BootInstant>,
     cause: Option<Cause>,
@@ -154,7 +169,7 @@ pub(super) struct Decider {
 }
 
 impl Decider {
-    pub(super) fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits) -> Self {
         Self {
             limits,
             timeout_at: None,
@@ -167,12 +182,24 @@ impl Decider {
     }
 
     /// Starts the clock of the job's timeout.
-    pub(super) fn started(&mut self, at: BootInstant, timeout: Option<Duration>) {
+    pub fn started(&mut self, at: BootInstant, timeout: Option<Duration>) {
         self.timeout_at = timeout.map(|timeout| at + timeout);
     }
 
+    /// Decides before anything was started: the command begins at `not_before`, unless
+    /// something ends the run before that.
+    pub fn open(&mut self, seen: &Seen, not_before: BootInstant) -> Opening {
+        match self.decide(seen) {
+            Step::Over => Opening::Over,
+            Step::Go { .. } if seen.now >= not_before => Opening::Begin,
+            Step::Go { wake, .. } => {
+                Opening::Wait(wake.map_or(not_before, |at| at.min(not_before)))
+            }
+        }
+    }
+
     /// Decides on what is seen now.
-    pub(super) fn decide(&mut self, seen: &Seen) -> Step {
+    pub fn decide(&mut self, seen: &Seen) -> Step {
         let now = seen.now;
         if let (Leader::Ended(exit), None) = (seen.leader, self.ended) {
             self.ended = Some((exit, self.cause));
@@ -186,7 +213,10 @@ impl Decider {
             Some(Stop::Drain) => self.end(Cause::Drain, now + self.limits.kill_grace),
             Some(Stop::Cancel) => self.end(Cause::Cancel, now + self.limits.kill_grace),
             Some(Stop::Kill) => self.end(Cause::Drain, now),
-            None => {}
+            Some(Stop::Withdraw) if seen.leader == Leader::Absent => {
+                self.end(Cause::Withdrawn, now);
+            }
+            Some(Stop::Withdraw) | None => {}
         }
         if self.timeout_at.is_some_and(|at| at <= now) {
             self.end(Cause::Timeout, now + self.limits.kill_grace);
@@ -247,17 +277,17 @@ impl Decider {
     }
 
     /// How the leader ended, if it did, and the cause that was in force then.
-    pub(super) fn ended(&self) -> Option<(Exit, Option<Cause>)> {
+    pub fn ended(&self) -> Option<(Exit, Option<Cause>)> {
         self.ended
     }
 
     /// Why the run is to end, if it is.
-    pub(super) fn cause(&self) -> Option<Cause> {
+    pub fn cause(&self) -> Option<Cause> {
         self.cause
     }
 
     /// When KILL is due, if it is.
-    pub(super) fn kill_by(&self) -> Option<BootInstant> {
+    pub fn kill_by(&self) -> Option<BootInstant> {
         self.kill_by
     }
 }

@@ -8,12 +8,15 @@
 //! | `TZ` | the job's zone |
 //! | the job's `env` | as written; it may override those above |
 //! | `SOLOCRON_CLUSTER` … `SOLOCRON_FENCE` | which run this is; nothing overrides them |
+//! | `TRACEPARENT` | where in its trace the run stands, where there are traces; likewise |
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use super::call;
 use super::task::{Identity, Task};
+use crate::table::RunVariable;
 
 /// Where programs are looked for unless the job says otherwise.
 pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -36,14 +39,12 @@ pub(super) fn environment(
     for variable in task.env.iter() {
         set(&variable.name, variable.value.as_ref().as_ref());
     }
-    let Identity { cluster, node, slot, run_id, attempt, fence } = identity;
-    set("SOLOCRON_CLUSTER", cluster.as_str().as_ref());
-    set("SOLOCRON_JOB", slot.job.as_str().as_ref());
-    set("SOLOCRON_SLOT", slot.at.to_string().as_ref());
-    set("SOLOCRON_NODE", node.as_str().as_ref());
-    set("SOLOCRON_RUN_ID", run_id.to_string().as_ref());
-    set("SOLOCRON_ATTEMPT", attempt.to_string().as_ref());
-    set("SOLOCRON_FENCE", fence.to_string().as_ref());
+    for &variable in RunVariable::ALL {
+        set(variable.as_str(), call::value(identity, variable).as_ref());
+    }
+    if let Some(parent) = identity.trace {
+        set("TRACEPARENT", parent.to_string().as_ref());
+    }
     all
 }
 
@@ -52,6 +53,7 @@ mod tests {
     use super::*;
     use crate::run::tests::{identity, shell};
     use crate::table::Variable;
+    use crate::trace::TraceParent;
 
     #[test]
     fn the_job_overrides_the_defaults_but_not_which_run_it_is() {
@@ -81,6 +83,15 @@ mod tests {
         assert_eq!(own["SOLOCRON_FENCE"], "1795316400000000");
         assert_eq!(own["SOLOCRON_STORE"], "redis://x");
         assert_eq!(own.len(), plain.len() + 1);
+    }
+
+    #[test]
+    fn a_run_that_stands_in_a_trace_is_told_where() {
+        let mut identity = identity();
+        identity.trace = Some(TraceParent { trace: 0xa, span: 0xb, sampled: false });
+        let all = environment(&shell("true"), &identity, Path::new("/"), None);
+        let parent = "00-0000000000000000000000000000000a-000000000000000b-00";
+        assert_eq!(all["TRACEPARENT"], parent);
     }
 
     #[test]

@@ -17,12 +17,12 @@ use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
 use super::alarm::Alarm;
-use super::decide::{Decider, Leader, Limits, Seen, Step};
+use super::decide::{Decider, Leader, Limits, Opening, Seen, Step};
 use super::failure::NotStarted;
 use super::limits::open_files_of_jobs;
 use super::link::{Keeper, Link, News};
 use super::load::{Load, Outlet};
-use super::orders::Orders;
+use super::orders::{Orders, Standing};
 use super::orphanage;
 use super::plan::Plan;
 use super::pump::Pump;
@@ -37,6 +37,9 @@ use crate::clock::BootInstant;
 
 /// How often it is looked whether the warden is stopped while it should clear away.
 const LOOK_AT_WARDEN: Duration = Duration::from_millis(50);
+
+/// tokio's timers stop while the machine is suspended, so no sleep is longer.
+const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// How often a keeper is asked for: once more after a warden that died or was stopped.
 const TRIES: usize = 2;
@@ -69,17 +72,52 @@ pub(super) async fn live(
     started: impl FnOnce(u32) + Send,
 ) -> Result<Life, NotStarted> {
     let Rule { limits, timeout, orders, signals } = rule;
-    let alarm = Alarm::new().map_err(|error| NotStarted::io(&error))?;
-    let mut run = Run { limits, timeout, decider: Decider::new(limits), orders, alarm, signals };
-    match run.begin(load).await? {
-        None => Ok(Life {
+    let decider = Decider::new(limits);
+    let alarm = match Alarm::new() {
+        Ok(alarm) => alarm,
+        Err(error) => return fail_in_time(NotStarted::io(&error), decider, orders).await,
+    };
+    let mut run = Run { limits, timeout, decider, orders, alarm, signals };
+    match run.begin(load).await {
+        Ok(Some(begun)) => Ok(run.follow(begun, started).await),
+        Ok(None) => Ok(Life::that_never_began(&run.decider)),
+        // Without its alarm: others may be short of descriptors, too.
+        Err(failure) => fail_in_time(failure, run.decider, run.orders).await,
+    }
+}
+
+impl Life {
+    fn that_never_began(decider: &Decider) -> Self {
+        Self {
             started: None,
             pid: None,
             failure: None,
-            ending: Ending::NeverBegan(run.decider.cause()),
+            ending: Ending::NeverBegan(decider.cause()),
             tail: String::new(),
-        }),
-        Some(begun) => Ok(run.follow(begun, started).await),
+        }
+    }
+}
+
+/// What cannot be started fails when it would have begun, and not before, unless it is not
+/// to begin any more. Waits without a descriptor.
+async fn fail_in_time(
+    failure: NotStarted,
+    mut decider: Decider,
+    mut orders: Orders,
+) -> Result<Life, NotStarted> {
+    loop {
+        let Standing { trust, stop, not_before } = orders.read();
+        let now = BootInstant::now();
+        let seen = Seen { now, leader: Leader::Absent, tree_gone: false, trust, stop };
+        let wait = match decider.open(&seen, not_before) {
+            Opening::Begin => return Err(failure),
+            Opening::Over => return Ok(Life::that_never_began(&decider)),
+            Opening::Wait(at) => at.since(now).min(LONGEST_SLEEP),
+        };
+        tokio::select! {
+            () = orders.changed() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 }
 
@@ -137,8 +175,8 @@ impl Run<'_> {
                 return Err(NotStarted::Unkept);
             }
         }
-        let (trust, stop) = self.orders.read();
-        let command = Command { number: 1, trust, stop };
+        let Standing { trust, stop, not_before } = self.orders.read();
+        let command = Command { number: 1, trust, stop, not_before };
         let descriptors: Vec<_> = handed.iter().map(|(_, descriptor)| descriptor.as_fd()).collect();
         kept.link.go(command, &descriptors).await.map_err(io)?;
         let vigil = Vigil::new(BootInstant::now(), self.limits.grace_on_loss, command);
@@ -265,9 +303,10 @@ impl Run<'_> {
     fn pass_on_orders(&mut self, link: &Link, vigil: &mut Vigil) {
         // For its cause alone, should the keeper be lost.
         let _ = self.decide(Leader::Running);
-        let (trust, stop) = self.orders.read();
-        if vigil.is_news(trust, stop) {
-            let command = Command { number: vigil.last().number + 1, trust, stop };
+        let standing = self.orders.read();
+        if vigil.is_news(standing) {
+            let Standing { trust, stop, not_before } = standing;
+            let command = Command { number: vigil.last().number + 1, trust, stop, not_before };
             if link.tell(&Told::Orders(command)) {
                 vigil.told(BootInstant::now(), command);
             }
@@ -291,9 +330,13 @@ impl Run<'_> {
     }
 
     fn decide(&mut self, leader: Leader) -> Step {
-        let (trust, stop) = self.orders.read();
-        let now = BootInstant::now();
-        self.decider.decide(&Seen { now, leader, tree_gone: false, trust, stop })
+        let seen = self.look(leader);
+        self.decider.decide(&seen)
+    }
+
+    fn look(&mut self, leader: Leader) -> Seen {
+        let Standing { trust, stop, .. } = self.orders.read();
+        Seen { now: BootInstant::now(), leader, tree_gone: false, trust, stop }
     }
 }
 

@@ -15,6 +15,7 @@ use super::orphanage::Known;
 use super::packets::{self, Received};
 use super::pidfd;
 use super::wire::{Command, Said, Told};
+use crate::clock::BootInstant;
 
 /// What one look at the socket found.
 #[derive(Debug)]
@@ -92,7 +93,12 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let kill = Command { number: u32::MAX, trust: Trust::Lost, stop: Some(Stop::Kill) };
+        let kill = Command {
+            number: u32::MAX,
+            trust: Trust::Lost,
+            stop: Some(Stop::Kill),
+            not_before: BootInstant::from_nanos(0),
+        };
         self.tell(&Told::Orders(kill));
     }
 }

@@ -3,12 +3,11 @@
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::Arc;
 
-use nix::errno::Errno;
 use nix::libc;
 
-use super::account::{self, Account};
 use super::errand::Errand;
 use super::failure::NotStarted;
+use super::inquiry::account;
 use super::plan::Plan;
 use super::pump::{self, OutputSink};
 use super::session::Session;
@@ -41,7 +40,12 @@ impl Load {
         sink: Arc<dyn OutputSink>,
     ) -> Result<Self, NotStarted> {
         let lang = std::env::var_os("LANG");
-        let plan = Plan::of_job(task, identity, account(task).await?, lang)?;
+        let plan = Plan::of_job(
+            task,
+            identity,
+            account(task.user.clone(), task.group.clone()).await?,
+            lang,
+        )?;
         let io = |error| NotStarted::io(&error);
         let (stdout, stdout_end) = pump::pipe().map_err(io)?;
         let (stderr, stderr_end) = pump::pipe().map_err(io)?;
@@ -62,17 +66,4 @@ impl Load {
         plan.recipe.ignored = surroundings.ignored;
         Ok(Self { plan, session: Session::here(), handed: surroundings.handed, outlet: None })
     }
-}
-
-/// On a thread of its own, because the user database may hang; not on one of the
-/// runtime's, because that takes it for a fault of ours when there can be no more.
-async fn account(task: &Task) -> Result<Account, NotStarted> {
-    let (user, group) = (task.user.clone(), task.group.clone());
-    let (found, account) = tokio::sync::oneshot::channel();
-    let thread = std::thread::Builder::new().name("solocron-user".to_owned());
-    let look_up = move || {
-        let _nobody_waits = found.send(account::resolve(user.as_deref(), group.as_deref()));
-    };
-    thread.spawn(look_up).map_err(|error| NotStarted::io(&error))?;
-    account.await.unwrap_or_else(|_| Err(NotStarted::resources(Errno::ENOMEM)))
 }

@@ -39,6 +39,11 @@
 //! others are in it too: what forks faster than it can be listed is ended whole only where
 //! there is a control group.
 //!
+//! # Requests
+//!
+//! A job that is a request over HTTP has no processes; [`request`] runs it by the same
+//! orders.
+//!
 //! # Dropping
 //!
 //! When the future of [`execute`] is dropped, the tree is killed, but nobody waits until
@@ -47,13 +52,18 @@
 mod account;
 mod alarm;
 mod bytes;
+mod call;
 mod cgroup;
 mod child;
-mod decide;
+/// Public for the model alone, which decides by it when a run ends (`tests/model`).
+#[doc(hidden)]
+pub mod decide;
 mod environment;
 mod errand;
 mod failure;
 mod family;
+mod gate;
+mod inquiry;
 mod keeper;
 mod life;
 mod limits;
@@ -83,6 +93,7 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
+pub use self::call::request;
 pub use self::environment::PATH;
 pub use self::errand::{Errand, Farewell, Surroundings};
 pub use self::limits::raise_open_files;
@@ -90,6 +101,7 @@ pub use self::orders::{Orders, Stop, Trust};
 pub use self::output::MAX_LINE;
 pub use self::pump::{OutputSink, Stream};
 pub use self::signals::Signals;
+pub(crate) use self::tail::Tail;
 pub use self::task::{Identity, Task};
 pub use self::warden::serve_if_warden;
 
@@ -106,13 +118,15 @@ use crate::outcome::Outcome;
 pub struct Report {
     /// How it ended.
     pub outcome: Outcome,
+    /// False when it was told to end before its command was started, or tried to be.
+    pub began: bool,
     /// The exit code, if the command exited.
     pub exit_code: Option<i32>,
     /// The signal that ended the command, if one did.
     pub signal: Option<i32>,
     /// Why it did not succeed, in words; nothing if it did.
     pub error: Option<String>,
-    /// When the job's process was forked, or the attempt at it began.
+    /// When the job's process was forked, or the attempt at it began or was given up.
     pub started: BootInstant,
     /// When nothing of it was left.
     pub finished: BootInstant,
@@ -154,6 +168,7 @@ pub async fn execute(
 fn not_started(failure: &NotStarted, started: BootInstant, tail: String) -> Report {
     Report {
         outcome: Outcome::Failed,
+        began: true,
         exit_code: None,
         signal: None,
         error: Some(failure.to_string()),
@@ -164,14 +179,17 @@ fn not_started(failure: &NotStarted, started: BootInstant, tail: String) -> Repo
     }
 }
 
-fn report(task: &Task, life: Life, began: BootInstant) -> Report {
+fn report(task: &Task, life: Life, tried: BootInstant) -> Report {
     let (exit, cause) = match life.ending {
         Ending::Exited(exit, cause) => (Some(exit), cause),
         Ending::NeverBegan(cause) | Ending::KeeperLost(cause) => (None, cause),
     };
     let verdict = Verdict::on(exit, cause, &task.success_codes);
+    let began = !matches!(life.ending, Ending::NeverBegan(_));
+    let finished = BootInstant::now();
     Report {
         outcome: verdict.outcome,
+        began,
         exit_code: match exit {
             Some(Exit::Code(code)) => Some(code),
             _ => None,
@@ -181,8 +199,8 @@ fn report(task: &Task, life: Life, began: BootInstant) -> Report {
             _ => None,
         },
         error: error(task, verdict, life.ending),
-        started: life.started.unwrap_or(began),
-        finished: BootInstant::now(),
+        started: if began { life.started.unwrap_or(tried) } else { finished },
+        finished,
         tail: life.tail,
         pid: life.pid,
     }
@@ -214,6 +232,7 @@ fn error(task: &Task, verdict: Verdict, ending: Ending) -> Option<String> {
         }
         Some(Cause::Drain) => "the node is draining".to_owned(),
         Some(Cause::Cancel) => "it was cancelled".to_owned(),
+        Some(Cause::Withdrawn) => "it was withdrawn".to_owned(),
         Some(Cause::LeaseExpired) => "the lease could not be renewed in time".to_owned(),
         Some(Cause::LeaseLost) => "the lease is no longer this node's".to_owned(),
     };

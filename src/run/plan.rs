@@ -37,6 +37,8 @@ impl Plan {
         let words: Vec<&OsStr> = match &task.work {
             Work::Command(words) => words.iter().map(|word| OsStr::new(&**word)).collect(),
             Work::Shell(text) => vec!["/bin/sh".as_ref(), "-c".as_ref(), OsStr::new(&**text)],
+            // It is sent by `request`.
+            Work::Http(_) => return Err(NotStarted::Empty),
         };
         let all = environment(task, identity, &account.home, lang);
         let all = all.iter().map(|(name, value)| (OsStr::new(name), value.as_os_str()));

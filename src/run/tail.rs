@@ -2,7 +2,7 @@
 
 /// Keeps the end of what it is given, in bounded room.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(crate) struct Tail {
     limit: usize,
     text: String,
     cut: u64,
@@ -14,16 +14,22 @@ const SLACK: usize = 16 * 1024;
 
 impl Tail {
     /// The last `limit` bytes.
-    pub(super) fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self { limit, text: String::new(), cut: 0 }
     }
 
-    pub(super) fn push(&mut self, line: &str) {
+    pub(crate) fn push(&mut self, line: &str) {
         self.text.push_str(line);
         self.text.push('\n');
         if self.text.len() > self.limit.saturating_add(SLACK.max(self.limit)) {
             self.trim();
         }
+    }
+
+    /// What it holds at most `limit` bytes of, so far.
+    pub(crate) fn text(&mut self) -> String {
+        self.trim();
+        self.text.clone()
     }
 
     fn trim(&mut self) {
@@ -36,7 +42,7 @@ impl Tail {
     }
 
     /// At most `limit` bytes, behind a line that says how many are missing if any are.
-    pub(super) fn finish(mut self) -> String {
+    pub(crate) fn finish(mut self) -> String {
         self.trim();
         if self.cut > 0 && self.limit > 0 {
             self.text.insert_str(0, &format!("[{} bytes cut]\n", self.cut));

@@ -11,6 +11,7 @@ use crate::claim::{Fence, RunId};
 use crate::name::{ClusterName, NodeName};
 use crate::slot::Slot;
 use crate::table::{Variable, Work};
+use crate::trace::TraceParent;
 
 /// What to run and within which limits.
 #[derive(Debug, Clone)]
@@ -56,4 +57,6 @@ pub struct Identity {
     pub attempt: u32,
     /// Larger than that of every earlier run of the slot.
     pub fence: Fence,
+    /// Where in a trace it stands, where there are traces: the command's `TRACEPARENT`.
+    pub trace: Option<TraceParent>,
 }

@@ -20,7 +20,7 @@
 
 use std::time::Duration;
 
-use super::orders::{Stop, Trust};
+use super::orders::{Standing, Trust};
 use super::wire::{Command, Heard};
 use crate::clock::BootInstant;
 
@@ -140,8 +140,9 @@ impl Vigil {
     }
 
     /// Whether what it was told last says otherwise.
-    pub(super) fn is_news(&self, trust: Trust, stop: Option<Stop>) -> bool {
-        (self.last.trust, self.last.stop) != (trust, stop)
+    pub(super) fn is_news(&self, standing: Standing) -> bool {
+        let Command { trust, stop, not_before, .. } = self.last;
+        Standing { trust, stop, not_before } != standing
     }
 }
 
@@ -149,6 +150,7 @@ impl Vigil {
 mod tests {
     use super::*;
     use crate::run::decide::Cause;
+    use crate::run::orders::Stop;
     use Judgement::{Kill, Wait};
 
     const GRACE: u64 = 2_000;
@@ -158,7 +160,7 @@ mod tests {
     }
 
     fn until(number: u32, at: u64) -> Command {
-        Command { number, trust: Trust::Until(ms(at)), stop: None }
+        Command { number, trust: Trust::Until(ms(at)), stop: None, not_before: ms(0) }
     }
 
     fn vigil(until_ms: u64) -> Vigil {
@@ -225,7 +227,7 @@ mod tests {
 
     #[test]
     fn an_order_to_end_must_be_answered() {
-        let lost = Command { number: 2, trust: Trust::Lost, stop: None };
+        let lost = Command { trust: Trust::Lost, ..until(2, 0) };
         let stop = Command { stop: Some(Stop::Cancel), ..until(2, 1_000_000) };
         for command in [lost, stop] {
             let mut vigil = vigil(1_000_000);

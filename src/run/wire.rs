@@ -5,6 +5,7 @@
 //!    │ Order + socket ──▶ │ fork ────────────────▶│
 //!    │ ◀──────────────────┼───────── Here + pidfd │   no job is started before Go,
 //!    │ Part … Go + descriptors ──────────────────▶│   so up to here both can be dropped
+//!    │                    │                       │   (it waits for the instant to begin)
 //!    │ ◀──────────────────┼────────────── Forked ─│─ fork, exec ──────────▶ │
 //!    │ ◀──────────────────┼── Loaded or Stumbled ─│                         │
 //!    │ Orders ────────────┼──────────────────────▶│                         │
@@ -50,6 +51,8 @@ pub(super) struct Command {
     pub(super) number: u32,
     pub(super) trust: Trust,
     pub(super) stop: Option<Stop>,
+    /// The command is started at that instant, not before.
+    pub(super) not_before: BootInstant,
 }
 
 /// What the daemon hears of a run.
@@ -133,8 +136,10 @@ impl Command {
                 Stop::Drain => 0,
                 Stop::Kill => 1,
                 Stop::Cancel => 2,
+                Stop::Withdraw => 3,
             })
         })
+        .instant(self.not_before)
     }
 
     fn get(from: &mut Reader<'_>) -> Option<Self> {
@@ -148,8 +153,10 @@ impl Command {
                 0 => Some(Stop::Drain),
                 1 => Some(Stop::Kill),
                 2 => Some(Stop::Cancel),
+                3 => Some(Stop::Withdraw),
                 _ => None,
             })?,
+            not_before: from.instant()?,
         })
     }
 }
@@ -235,8 +242,14 @@ fn pid(from: &mut Reader<'_>) -> Option<Pid> {
     from.u32().map(|raw| Pid::from_raw(raw.cast_signed()))
 }
 
-const CAUSES: [Cause; 5] =
-    [Cause::Timeout, Cause::Drain, Cause::Cancel, Cause::LeaseExpired, Cause::LeaseLost];
+const CAUSES: [Cause; 6] = [
+    Cause::Timeout,
+    Cause::Drain,
+    Cause::Cancel,
+    Cause::LeaseExpired,
+    Cause::LeaseLost,
+    Cause::Withdrawn,
+];
 
 fn put_cause(out: &mut Writer, cause: Cause) -> &mut Writer {
     // `a_message_survives_the_way` holds every cause to its place.
@@ -271,17 +284,17 @@ mod tests {
             Said::Gone,
             Said::Cleared,
         ];
-        said.extend(
-            [Cause::Timeout, Cause::Drain, Cause::Cancel, Cause::LeaseExpired, Cause::LeaseLost]
-                .map(|cause| {
-                    Said::Heard(Heard {
-                        number: 9,
-                        cause: Some(cause),
-                        kill_by: Some(at),
-                        killed: true,
-                    })
-                }),
-        );
+        let each = [
+            Cause::Timeout,
+            Cause::Drain,
+            Cause::Cancel,
+            Cause::LeaseExpired,
+            Cause::LeaseLost,
+            Cause::Withdrawn,
+        ];
+        said.extend(each.map(|cause| {
+            Said::Heard(Heard { number: 9, cause: Some(cause), kill_by: Some(at), killed: true })
+        }));
         for said in said {
             let bytes = said.to_bytes();
             assert_eq!(Said::from_bytes(&bytes), Some(said));
@@ -292,10 +305,12 @@ mod tests {
     #[test]
     fn so_does_what_the_daemon_says() {
         let trusts = [Trust::Lost, Trust::Until(BootInstant::from_nanos(5))];
-        let stops = [None, Some(Stop::Drain), Some(Stop::Kill), Some(Stop::Cancel)];
+        let stops =
+            [None, Some(Stop::Drain), Some(Stop::Kill), Some(Stop::Cancel), Some(Stop::Withdraw)];
         for trust in trusts {
             for stop in stops {
-                let command = Command { number: 3, trust, stop };
+                let not_before = BootInstant::from_nanos(11);
+                let command = Command { number: 3, trust, stop, not_before };
                 for told in [Told::Go(command), Told::Orders(command)] {
                     assert_eq!(Told::from_bytes(&told.to_bytes()), Some(told));
                 }

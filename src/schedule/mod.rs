@@ -47,6 +47,7 @@ mod grammar;
 mod hash;
 mod item;
 mod piece;
+mod words;
 mod zone;
 
 #[cfg(test)]

@@ -166,7 +166,7 @@ impl WaitingRoom {
         let called = Arc::new(Notify::new());
         self.0.present().insert(number, called.clone());
         self.0.entered.notify_one();
-        Waiter { number, called, room: self.clone() }
+        Waiter { number, called, room: self.clone(), _kept: None }
     }
 
     /// Calls one of them; false when it is gone.
@@ -200,9 +200,26 @@ pub struct Waiter {
     number: u64,
     called: Arc<Notify>,
     room: WaitingRoom,
+    _kept: Option<Kept>,
+}
+
+/// What lives as long as a waiter.
+struct Kept(#[expect(dead_code, reason = "it is dropped")] Box<dyn Send + Sync>);
+
+impl std::fmt::Debug for Kept {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Kept")
+    }
 }
 
 impl Waiter {
+    /// The same; `what` is dropped with it.
+    #[must_use]
+    pub fn keeping(mut self, what: impl Send + Sync + 'static) -> Self {
+        self._kept = Some(Kept(Box::new(what)));
+        self
+    }
+
     /// Its number in its store's waiting room.
     pub fn number(&self) -> u64 {
         self.number

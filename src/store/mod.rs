@@ -9,7 +9,10 @@
 #[cfg(feature = "daemon")]
 pub mod ground;
 pub mod locks;
+#[cfg(feature = "daemon")]
+pub mod observed;
 pub mod open;
+pub mod quorum;
 pub mod redis;
 #[cfg(feature = "daemon")]
 pub mod rules;
@@ -47,11 +50,26 @@ pub enum Health {
     Starting,
     /// The last call, or the last attempt to connect, went well.
     Up,
+    /// It did, but a store of several servers has fewer to spare than it should; every call
+    /// has its answer all the same.
+    Weakened {
+        /// So many more may fail.
+        spare: usize,
+        /// Which servers do not answer, and why.
+        why: String,
+    },
     /// It did for a part of a store of several servers; which part does not answer, and
     /// why. Calls that concern the other parts have their answers.
     Partly(String),
     /// It did not; why.
     Down(String),
+}
+
+impl Health {
+    /// Whether it answers calls, at least some.
+    pub fn answers(&self) -> bool {
+        matches!(self, Self::Up | Self::Weakened { .. } | Self::Partly(_))
+    }
 }
 
 /// Something about the store that can break the guarantee; in plain words, with the remedy.

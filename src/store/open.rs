@@ -5,14 +5,19 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Result;
 #[cfg(feature = "daemon")]
 use super::Store;
 use super::locks::LockStore;
+use super::quorum::locks::{Quorum, Voter};
+#[cfg(feature = "daemon")]
+use super::quorum::slots::{QuorumStore, Replica};
+#[cfg(feature = "daemon")]
+use super::redis::RedisReplica;
 use super::redis::{self, ClusterOptions, Endpoint, RedisCluster, RedisStore};
 #[cfg(feature = "daemon")]
 use super::sqlite::{self, SqliteStore};
-use crate::address::{RedisAddress, RedisConfig, Secret, StoreConfig, TlsFiles};
+use super::{Result, StoreError};
+use crate::address::{MIN_ACKS, RedisAddress, RedisConfig, Secret, StoreConfig, TlsFiles};
 use crate::name::{ClusterName, NodeName};
 
 #[cfg(feature = "daemon")]
@@ -37,6 +42,11 @@ pub fn open(
             Reach::Server(options) => Arc::new(RedisStore::open(options)),
             Reach::Cluster(options) => Arc::new(RedisCluster::open(options)),
         },
+        StoreConfig::Quorum(servers) => {
+            let (options, longest) = reach_all(servers, cluster, node, bound)?;
+            let replica = |options| -> Arc<dyn Replica> { Arc::new(RedisReplica::open(options)) };
+            Arc::new(QuorumStore::open(options.into_iter().map(replica).collect(), longest))
+        }
     })
 }
 
@@ -56,12 +66,17 @@ pub fn open_locks(
         #[cfg(not(feature = "daemon"))]
         StoreConfig::Sqlite { .. } => {
             let why = "SQLite is left out of this program; build it with the feature `daemon`";
-            return Err(super::StoreError::Unavailable(why.to_owned()));
+            return Err(StoreError::Unavailable(why.to_owned()));
         }
         StoreConfig::Redis(config) => match reach(config, cluster, node, bound) {
             Reach::Server(options) => Arc::new(RedisStore::open(options)),
             Reach::Cluster(options) => Arc::new(RedisCluster::open(options)),
         },
+        StoreConfig::Quorum(servers) => {
+            let (options, longest) = reach_all(servers, cluster, node, bound)?;
+            let voter = |options| -> Arc<dyn Voter> { Arc::new(RedisStore::open(options)) };
+            Arc::new(Quorum::new(options.into_iter().map(voter).collect(), longest))
+        }
     })
 }
 
@@ -70,6 +85,27 @@ fn in_file(path: &Path, cluster: &ClusterName, bound: Duration) -> Result<Sqlite
     let usual = sqlite::Options::default();
     let options = sqlite::Options { bound: usual.bound.min(bound), ..usual };
     SqliteStore::open(path, cluster, options)
+}
+
+/// How to reach each server of a quorum, and the longest that a call to one may take.
+fn reach_all(
+    servers: &[RedisConfig],
+    cluster: &ClusterName,
+    node: Option<&NodeName>,
+    bound: Duration,
+) -> Result<(Vec<redis::Options>, Duration)> {
+    let mut all = Vec::with_capacity(servers.len());
+    for config in servers {
+        let Reach::Server(options) = reach(config, cluster, node, bound) else {
+            let why = format!("{config} cannot be a server of a quorum");
+            return Err(StoreError::Unavailable(why));
+        };
+        all.push(options);
+    }
+    let longest = all.iter().map(|options| options.timeout).max();
+    let longest =
+        longest.ok_or_else(|| StoreError::Unavailable("a quorum without servers".to_owned()))?;
+    Ok((all, longest))
 }
 
 /// How to reach a Redis.
@@ -111,6 +147,7 @@ fn reach(
                 cluster: cluster.clone(),
                 node: node.cloned(),
                 timeout,
+                min_acks: config.min_acks.unwrap_or(MIN_ACKS),
             });
         }
     };
@@ -122,7 +159,7 @@ fn reach(
         cluster: cluster.clone(),
         node: node.cloned(),
         timeout,
-        min_acks: config.min_acks,
+        min_acks: config.min_acks.unwrap_or(MIN_ACKS),
     })
 }
 

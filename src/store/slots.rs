@@ -248,6 +248,8 @@ pub struct SlotRecord {
     pub fence: Fence,
     /// When it was claimed, by the store's clock.
     pub claimed_at: ClusterTime,
+    /// How often it was taken over from a node that was lost.
+    pub takeovers: u32,
     /// Where it stands.
     pub state: SlotState,
 }
@@ -392,6 +394,17 @@ pub trait Store: Send + Sync + 'static {
 
     /// The ledger's entries that `query` asks for, newest first.
     async fn history(&self, query: &Query) -> Result<Vec<Entry>>;
+
+    /// The newest entries of each of `jobs`, at most `each` of one, newest first, in the
+    /// order of `jobs`.
+    async fn recent(&self, jobs: &[JobName], each: usize) -> Result<Vec<Vec<Entry>>>;
+
+    /// The slots that are not settled, with their records: those that run, those whose
+    /// lease has lapsed, and those that are ready; in no order, at most `limit`.
+    async fn open_slots(&self, limit: usize) -> Result<Vec<(Slot, SlotRecord)>>;
+
+    /// The end of the output of a run of `job` that has ended, where it is kept.
+    async fn tail(&self, job: &JobName, run: RunId) -> Result<Option<String>>;
 
     /// Everything about one slot.
     async fn slot(&self, slot: &Slot) -> Result<SlotStory>;

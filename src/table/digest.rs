@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use super::{Job, Work};
+use super::{Call, Job, Work};
+use crate::alert::Alerts;
 use crate::policy::{CatchUp, Policies, Retry};
 use crate::schedule::{ScheduleSet, zone_data_version};
 
@@ -128,6 +129,7 @@ fn add_job(hash: &mut Fingerprint, job: &Job) {
         enabled,
         tags,
         policies,
+        alerts,
         digest,
     } = job;
     hash.text(name.as_str());
@@ -141,6 +143,18 @@ fn add_job(hash: &mut Fingerprint, job: &Job) {
         Work::Shell(line) => {
             hash.text("shell");
             hash.text(line);
+        }
+        Work::Http(call) => {
+            let Call { method, url, headers, body, expect, ca } = &**call;
+            hash.text("http");
+            hash.text(method.as_str());
+            hash.text(&url.common());
+            hash.list(headers.iter().map(|(name, _)| name.as_str()));
+            let values: Vec<_> = headers.iter().map(|(_, value)| value.common()).collect();
+            hash.list(values.iter().map(String::as_str));
+            hash.text(&body.common());
+            expect.iter().for_each(|status| hash.number(u32::from(*status)));
+            hash.list(ca.iter().filter_map(|ca| ca.to_str()));
         }
     }
     hash.duration(*timeout);
@@ -157,6 +171,21 @@ fn add_job(hash: &mut Fingerprint, job: &Job) {
     hash.bytes(&[u8::from(*enabled)]);
     hash.list(tags.iter().map(|tag| &**tag));
     add_policies(hash, policies);
+    add_alerts(hash, alerts);
+}
+
+/// As [`add_job`], of whom its alerts go to: nodes name the same channels, and how these
+/// are reached is the business of each.
+fn add_alerts(hash: &mut Fingerprint, alerts: &Alerts) {
+    let Alerts { on_failure, on_recovery, on_missed, on_takeover, expect_every } = alerts;
+    // Without any, the digest is what it was before there were alerts.
+    if alerts.is_silent() && expect_every.is_none() {
+        return;
+    }
+    for channels in [on_failure, on_recovery, on_missed, on_takeover] {
+        hash.list(channels.iter().map(|channel| &*channel.name));
+    }
+    hash.duration(*expect_every);
 }
 
 /// As [`add_job`], of the policies.

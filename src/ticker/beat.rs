@@ -109,6 +109,15 @@ impl Rota {
         }
     }
 
+    /// Has `wanted` be due with the next beat.
+    pub fn want(&mut self, wanted: Duty) {
+        for (duty, _, last) in &mut self.duties {
+            if *duty == wanted {
+                *last = None;
+            }
+        }
+    }
+
     /// Takes the duties that are due at `now`. Half a beat early counts as due,
     /// so that a period of whole seconds does not slip by a beat each time.
     pub fn take_due(&mut self, now: BootInstant) -> Vec<Duty> {
@@ -145,6 +154,16 @@ mod tests {
         assert!(rota.take_due(at(4_900)).contains(&Duty::Heartbeat));
         assert!(rota.take_due(at(60_000)).contains(&Duty::Heartbeat));
         assert!(!rota.take_due(at(61_000)).contains(&Duty::Heartbeat));
+    }
+
+    #[test]
+    fn what_is_wanted_is_due_with_the_next_beat_and_then_at_its_own_pace() {
+        let mut rota = Rota::new(Duration::from_secs(5));
+        rota.take_due(at(0));
+        rota.want(Duty::Heartbeat);
+        assert!(rota.take_due(at(1_000)).contains(&Duty::Heartbeat));
+        assert!(!rota.take_due(at(5_000)).contains(&Duty::Heartbeat));
+        assert!(rota.take_due(at(6_000)).contains(&Duty::Heartbeat));
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use crate::table::{Job, JobTable};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct JobIndex(pub u32);
 
-/// A slot that has come.
+/// A slot that has come, or that comes in a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Due {
     /// The job.
@@ -113,15 +113,21 @@ impl DueQueue {
         passed
     }
 
-    /// Takes every armed slot that is due at `now`, planning `lookahead` further
-    /// first when nobody has planned that far.
-    pub fn take_due(&mut self, table: &JobTable, now: ClusterTime, lookahead: Duration) -> Planned {
+    /// Takes every armed slot that is due at `now`, or `ahead` of it at most, planning
+    /// `lookahead` further first when nobody has planned that far.
+    pub fn take_due(
+        &mut self,
+        table: &JobTable,
+        now: ClusterTime,
+        ahead: Duration,
+        lookahead: Duration,
+    ) -> Planned {
         let mut planned = Planned::default();
-        if self.horizon.is_none_or(|horizon| horizon <= now) {
-            planned.passed = self.plan(table, now, now + lookahead);
+        if self.horizon.is_none_or(|horizon| horizon <= now + ahead) {
+            planned.passed = self.plan(table, now, now + ahead + lookahead);
         }
         while let Some(first) = self.armed.first_entry() {
-            if *first.key() > now {
+            if *first.key() > now + ahead {
                 break;
             }
             for due in first.remove() {
@@ -138,8 +144,19 @@ impl DueQueue {
         planned
     }
 
-    /// When there is something to do next: the first armed slot, or the end of
-    /// what is planned, for the case that planning was not called in time.
+    /// How many slots are planned: the next of each job, and those that are armed.
+    pub fn len(&self) -> usize {
+        self.upcoming.len() + self.armed.values().map(Vec::len).sum::<usize>()
+    }
+
+    /// Whether no slot is planned.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// When there is something to do next for who comes ahead of nothing: the first armed
+    /// slot, or the end of what is planned, for the case that planning was not called in
+    /// time.
     pub fn next_wake(&self) -> Option<ClusterTime> {
         let armed = self.armed.first_key_value().map(|(&due, _)| due);
         match (armed, self.horizon) {
@@ -206,14 +223,17 @@ mod tests {
              [jobs.b]\nschedule = \"@every 3s\"\nshell = \"x\"\n",
         );
         let mut queue = seeded(&table, 0);
-        assert_eq!(due(&queue.take_due(&table, at(1), LOOKAHEAD)), []);
-        assert_eq!(due(&queue.take_due(&table, at(2), LOOKAHEAD)), [(0, 2)]);
-        assert_eq!(due(&queue.take_due(&table, at(2), LOOKAHEAD)), []);
-        assert_eq!(due(&queue.take_due(&table, at(3), LOOKAHEAD)), [(1, 3)]);
+        assert_eq!(due(&queue.take_due(&table, at(1), Duration::ZERO, LOOKAHEAD)), []);
+        assert_eq!(due(&queue.take_due(&table, at(2), Duration::ZERO, LOOKAHEAD)), [(0, 2)]);
+        assert_eq!(due(&queue.take_due(&table, at(2), Duration::ZERO, LOOKAHEAD)), []);
+        assert_eq!(due(&queue.take_due(&table, at(3), Duration::ZERO, LOOKAHEAD)), [(1, 3)]);
         queue.plan(&table, at(3), at(20));
         queue.plan(&table, at(3), at(20));
-        assert_eq!(due(&queue.take_due(&table, at(4), LOOKAHEAD)), [(0, 4)]);
-        assert_eq!(due(&queue.take_due(&table, at(6), LOOKAHEAD)), [(0, 6), (1, 6)]);
+        assert_eq!(due(&queue.take_due(&table, at(4), Duration::ZERO, LOOKAHEAD)), [(0, 4)]);
+        assert_eq!(
+            due(&queue.take_due(&table, at(6), Duration::ZERO, LOOKAHEAD)),
+            [(0, 6), (1, 6)]
+        );
     }
 
     #[test]
@@ -224,7 +244,7 @@ mod tests {
         );
         let mut queue = seeded(&table, 0);
         queue.plan(&table, at(0), at(2));
-        let planned = queue.take_due(&table, at(50), LOOKAHEAD);
+        let planned = queue.take_due(&table, at(50), Duration::ZERO, LOOKAHEAD);
         assert_eq!(due(&planned), [(0, 47), (0, 48), (0, 49), (0, 50)]);
         assert_eq!(planned.passed, [JobIndex(0)]);
     }
@@ -233,7 +253,7 @@ mod tests {
     fn a_year_of_sleep_costs_no_walk_over_its_slots() {
         let table = table("[jobs.a]\nschedule = \"* * * * * *\"\nshell = \"x\"\n");
         let mut queue = seeded(&table, 0);
-        let planned = queue.take_due(&table, at(1_000_000_000), LOOKAHEAD);
+        let planned = queue.take_due(&table, at(1_000_000_000), Duration::ZERO, LOOKAHEAD);
         // One second is the window; its edges belong to it.
         assert_eq!(due(&planned), [(0, 999_999_999), (0, 1_000_000_000)]);
         assert_eq!(planned.passed, [JobIndex(0)]);
@@ -243,11 +263,14 @@ mod tests {
     fn a_clock_that_steps_back_gives_nothing_twice() {
         let table = table("[jobs.a]\nschedule = \"@every 10s\"\nshell = \"x\"\n");
         let mut queue = seeded(&table, 0);
-        assert_eq!(due(&queue.take_due(&table, at(20), LOOKAHEAD)), [(0, 10), (0, 20)]);
+        assert_eq!(
+            due(&queue.take_due(&table, at(20), Duration::ZERO, LOOKAHEAD)),
+            [(0, 10), (0, 20)]
+        );
         for second in 0..30 {
-            assert_eq!(due(&queue.take_due(&table, at(second), LOOKAHEAD)), []);
+            assert_eq!(due(&queue.take_due(&table, at(second), Duration::ZERO, LOOKAHEAD)), []);
         }
-        assert_eq!(due(&queue.take_due(&table, at(30), LOOKAHEAD)), [(0, 30)]);
+        assert_eq!(due(&queue.take_due(&table, at(30), Duration::ZERO, LOOKAHEAD)), [(0, 30)]);
     }
 
     #[test]
@@ -271,7 +294,7 @@ mod tests {
         let (mut now, mut taken) = (at(1_000), Vec::new());
         while taken.len() < 50 {
             now = queue.next_wake().unwrap_or(now).max(now + Duration::from_millis(1));
-            for due in queue.take_due(&table, now, LOOKAHEAD).due {
+            for due in queue.take_due(&table, now, Duration::ZERO, LOOKAHEAD).due {
                 let job = entry(&table, due.job);
                 assert!(now >= job.due(due.at), "{due:?} came too early");
                 if due.job == JobIndex(0) {
@@ -291,10 +314,13 @@ mod tests {
         assert_eq!(position(&queue), 2);
         queue.plan(&table, at(0), at(9));
         assert_eq!(position(&queue), 2);
-        queue.take_due(&table, at(5), LOOKAHEAD);
+        queue.take_due(&table, at(5), Duration::ZERO, LOOKAHEAD);
         assert_eq!(position(&queue), 6);
         let mut other = DueQueue::new();
         other.seed_at(JobIndex(0), SlotTime::from_unix_seconds(6));
-        assert_eq!(due(&other.take_due(&table, at(8), LOOKAHEAD)), [(0, 6), (0, 8)]);
+        assert_eq!(
+            due(&other.take_due(&table, at(8), Duration::ZERO, LOOKAHEAD)),
+            [(0, 6), (0, 8)]
+        );
     }
 }

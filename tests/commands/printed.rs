@@ -4,8 +4,8 @@ use insta::assert_snapshot;
 
 use crate::bench::Bench;
 
-const COMMANDS: [&str; 9] =
-    ["run", "check", "next", "history", "slot", "lock", "schema", "completions", "man"];
+const COMMANDS: [&str; 10] =
+    ["run", "check", "next", "history", "slot", "lock", "import", "schema", "completions", "man"];
 
 fn said(arguments: &[&str]) -> String {
     Bench::empty().run(arguments).good()

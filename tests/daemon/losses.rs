@@ -45,8 +45,12 @@ fn a_slot_whose_node_was_killed_is_abandoned_once_and_runs_nowhere_again(ground:
 
     let evidence = site.evidence(nodes.iter().chain([&doomed]));
     let slot = second(lost["slot"].as_str().expect("it is text"));
-    let account =
-        evidence.account(&Scope { jobs: vec!["long".to_owned()], after: slot - 1, upto: newest });
+    let account = evidence.account(&Scope {
+        jobs: vec!["long".to_owned()],
+        after: slot - 1,
+        upto: newest,
+        ..Scope::default()
+    });
     storm::assert_none(&account.faults, &evidence);
     let told = nodes.iter().map(|node| node.count("slot.abandoned", abandoned)).sum::<usize>();
     assert_eq!(told, 1, "one node says so");

@@ -12,14 +12,14 @@ const JOBS: usize = 12;
 /// The bucket of `tick-1`.
 const BUCKET: u32 = 8;
 
-/// Three nodes at work on a cluster.
-fn site() -> Site {
-    Site::new(Ground::Cluster, "", &ticks(JOBS, "start_within = '20s'"))
+/// A cluster with jobs, and further lines of `[cluster]`.
+fn site(cluster: &str) -> Site {
+    Site::new(Ground::Cluster, cluster, &ticks(JOBS, "start_within = '20s'"))
 }
 
 #[test]
 fn every_slot_runs_once_while_buckets_move_and_a_master_hands_over_to_its_replica() {
-    let mut site = site();
+    let mut site = site("");
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
     storm::pass(&nodes, 1);
@@ -47,7 +47,7 @@ fn every_slot_runs_once_while_buckets_move_and_a_master_hands_over_to_its_replic
 /// cluster promises no more. All the same every slot runs, and what ran twice is counted.
 #[test]
 fn every_slot_runs_when_a_master_is_killed_and_what_that_forgot_is_counted() {
-    let mut site = site();
+    let mut site = site("");
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
     storm::pass(&nodes, 1);
@@ -73,6 +73,30 @@ fn every_slot_runs_when_a_master_is_killed_and_what_that_forgot_is_counted() {
         scope.keys().count(),
         account.faults.len()
     );
+}
+
+#[test]
+fn with_all_replicas_acknowledging_every_slot_runs_once_when_a_master_is_killed() {
+    let mut site = site("min_acks = 1");
+    let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
+    let after = storm::begin(&nodes);
+    storm::pass(&nodes, 1);
+    let key = site.key(BUCKET, "open");
+    let servers = site.servers();
+    let doomed = servers.owner(servers.hash_slot(&key));
+    let replica = servers.replica_of(doomed);
+    servers.server_mut(doomed).kill9();
+    servers.until_master(replica);
+    // Until it is back nothing of its jobs counts.
+    servers.server_mut(doomed).restart();
+    let upto = storm::pass(&nodes, 3);
+    let scope = storm::scope(JOBS, after, upto);
+    storm::settle(&site, &scope);
+    storm::drain(&mut nodes);
+
+    let evidence = site.evidence(&nodes);
+    storm::judge_all_ran(&evidence, &scope);
+    println!("min_acks = 1: {} slots in {} s", scope.keys().count(), scope.seconds());
 }
 
 /// The renewals of one node are for jobs of all masters.

@@ -8,7 +8,7 @@ use crate::harness::site::{Ground, Site, TESTIFY, every_second};
 use crate::harness::until;
 
 fn scope() -> Scope {
-    Scope { jobs: vec!["a".to_owned()], after: 100, upto: 104 }
+    Scope { jobs: vec!["a".to_owned()], after: 100, upto: 104, ..Scope::default() }
 }
 
 fn line(at: i64) -> Testimony {
@@ -80,6 +80,45 @@ fn sound_evidence_has_no_fault() {
     let account = sound().account(&scope());
     let missed = [("no_node".to_owned(), 2)].into();
     assert_eq!(account, Account { ran: 2, missed, ..Account::default() });
+}
+
+/// Slots of one job that were missed out of their order, with a run between: the first range
+/// has 101, 102 and 105, the second 103 and 106.
+fn interleaved() -> (Evidence, Scope) {
+    let count = |count, range| Entry { count: Some(count), ..range };
+    let evidence = Evidence {
+        testimonies: vec![line(104)],
+        ledger: vec![count(3, missed(101, 105)), run(104), count(2, missed(103, 106))],
+        logs: Vec::new(),
+    };
+    (evidence, Scope { upto: 106, ..scope() })
+}
+
+#[test]
+fn ranges_that_reach_into_each_other_have_as_many_slots_as_they_count() {
+    let (mut evidence, scope) = interleaved();
+    let account = evidence.account(&scope);
+    assert_eq!((account.ran, &account.missed["no_node"], account.faults), (1, &5, vec![]));
+    assert_eq!(evidence.open(&scope), []);
+
+    evidence.ledger[0].count = Some(2);
+    assert_ne!(evidence.account(&scope).faults, [], "one is nobody's");
+    assert_eq!(evidence.open(&scope).len(), 1);
+    evidence.ledger[0].count = Some(4);
+    assert_ne!(evidence.account(&scope).faults, [], "there are not as many");
+}
+
+#[test]
+fn a_job_with_a_period_is_due_at_its_multiples() {
+    let periods = [("a".to_owned(), 5)].into();
+    let scope = Scope { periods, upto: 115, ..scope() };
+    let slots: Vec<_> = scope.keys().map(|key| key.1).collect();
+    assert_eq!(slots, [105, 110, 115]);
+    let range = Entry { count: Some(2), ..missed(110, 115) };
+    let evidence =
+        Evidence { testimonies: vec![line(105)], ledger: vec![run(105), range], logs: Vec::new() };
+    let missed = [("no_node".to_owned(), 2)].into();
+    assert_eq!(evidence.account(&scope), Account { ran: 1, missed, ..Account::default() });
 }
 
 #[test]

@@ -55,7 +55,8 @@ pub(crate) fn begin<'a>(nodes: impl IntoIterator<Item = &'a Node>) -> i64 {
 
 /// The scope of the jobs `prefix-1` to `prefix-count`.
 pub(crate) fn scope(count: usize, after: i64, upto: i64) -> Scope {
-    Scope { jobs: (1..=count).map(|n| format!("tick-{n}")).collect(), after, upto }
+    let jobs = (1..=count).map(|n| format!("tick-{n}")).collect();
+    Scope { jobs, after, upto, ..Scope::default() }
 }
 
 /// Waits until every slot of `scope` has its end in the ledger; not for ever: what

@@ -144,7 +144,8 @@ fn a_run_that_outlives_the_drain_is_handed_over_and_never_overlaps_itself(ground
     storm::drain([&mut second_node]);
 
     let evidence = site.evidence([&first, &second_node]);
-    let scope = Scope { jobs: vec![key.0.clone()], after: key.1 - 1, upto: key.1 };
+    let scope =
+        Scope { jobs: vec![key.0.clone()], after: key.1 - 1, upto: key.1, ..Scope::default() };
     let account = storm::judge(&evidence, &scope);
     assert_eq!((account.ran, account.handed_over), (1, 1), "{account:?}");
     let runs = evidence.runs_of(&key);
@@ -176,7 +177,8 @@ fn a_slot_handed_over_by_the_last_node_is_run_by_the_next_that_comes(ground: Gro
     let mut next = site.start("next").ready();
     let again = next.wait_where("run.finished", |record| record["slot"] == begun["slot"]);
     assert_eq!((&again["attempt"], &again["outcome"]), (&2.into(), &"succeeded".into()));
-    let scope = Scope { jobs: vec![key.0.clone()], after: key.1 - 1, upto: key.1 };
+    let scope =
+        Scope { jobs: vec![key.0.clone()], after: key.1 - 1, upto: key.1, ..Scope::default() };
     storm::settle(&site, &scope);
     storm::drain([&mut next]);
     let account = storm::judge(&site.evidence([&last, &next]), &scope);

@@ -5,6 +5,8 @@
 //! job, which is free when the last of them is gone, however it went. Who was first is
 //! the order of the lines. Their time, of the boot clock, is good to 10 ms.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::oracle::{Key, second};
 
 /// Where the jobs write, in the site's folder.
@@ -12,9 +14,19 @@ pub(super) const FILE: &str = "lives";
 
 /// A command that begins, does `work`, and ends; of a job whose slots do not overlap.
 pub(crate) fn lively(work: &str) -> String {
+    lively_in("$SOLOCRON_JOB", work)
+}
+
+/// The same of a job whose slots may overlap, and runs of one slot may not.
+pub(crate) fn lively_beside(work: &str) -> String {
+    lively_in("$SOLOCRON_JOB@$SOLOCRON_SLOT", work)
+}
+
+/// The same; of runs with the same `turn` no two may live at once.
+fn lively_in(turn: &str, work: &str) -> String {
     format!(
         r#"say() {{ read up _ < /proc/uptime; echo "$1 $SOLOCRON_JOB $SOLOCRON_SLOT $SOLOCRON_NODE $SOLOCRON_RUN_ID $SOLOCRON_FENCE $SOLOCRON_ATTEMPT $up" >> {FILE}; }}
-exec 9>>"turn-of-$SOLOCRON_JOB"; flock -n 9 || say overlap; say start
+exec 9>>"turn-of-{turn}"; flock -n 9 || say overlap; say start
 {work}
 say end"#
     )
@@ -47,7 +59,8 @@ pub(crate) struct Life {
 /// The runs in `lines`, in the order in which they began.
 pub(crate) fn lives(lines: &[String]) -> Vec<Life> {
     let mut lives: Vec<Life> = Vec::new();
-    let mut overlapping = Vec::new();
+    let mut places = BTreeMap::new();
+    let mut overlapping = BTreeSet::new();
     for line in lines {
         let words: Vec<_> = line.split(' ').collect();
         let [what, job, slot, node, run_id, fence, attempt, up] = words[..] else {
@@ -55,21 +68,24 @@ pub(crate) fn lives(lines: &[String]) -> Vec<Life> {
         };
         let up = up.parse().expect("the boot clock is a number");
         match what {
-            "overlap" => overlapping.push(run_id.to_owned()),
-            "start" => lives.push(Life {
-                key: (job.to_owned(), second(slot)),
-                slot: slot.to_owned(),
-                node: node.to_owned(),
-                run_id: run_id.to_owned(),
-                fence: fence.parse().expect("a fence is a number"),
-                attempt: attempt.parse().expect("an attempt is a number"),
-                begun: up,
-                ended: None,
-                overlaps: overlapping.iter().any(|run| run == run_id),
-            }),
+            "overlap" => _ = overlapping.insert(run_id),
+            "start" => {
+                places.insert(run_id, lives.len());
+                lives.push(Life {
+                    key: (job.to_owned(), second(slot)),
+                    slot: slot.to_owned(),
+                    node: node.to_owned(),
+                    run_id: run_id.to_owned(),
+                    fence: fence.parse().expect("a fence is a number"),
+                    attempt: attempt.parse().expect("an attempt is a number"),
+                    begun: up,
+                    ended: None,
+                    overlaps: overlapping.contains(run_id),
+                });
+            }
             "end" => {
-                let life = lives.iter_mut().find(|life| life.run_id == run_id);
-                life.unwrap_or_else(|| panic!("never begun: {line}")).ended = Some(up);
+                let place = places.get(run_id).unwrap_or_else(|| panic!("never begun: {line}"));
+                lives[*place].ended = Some(up);
             }
             _ => panic!("nothing that a job says: {line:?}"),
         }

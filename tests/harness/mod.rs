@@ -4,13 +4,17 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
 
 pub(crate) mod clock;
+pub(crate) mod disk;
 pub(crate) mod figures;
+pub(crate) mod filled;
 pub(crate) mod lives;
 pub(crate) mod memory;
+pub(crate) mod monitor;
 pub(crate) mod node;
 pub(crate) mod oracle;
 pub(crate) mod processes;
 pub(crate) mod proxy;
+pub(crate) mod receiver;
 pub(crate) mod redis_cluster;
 pub(crate) mod redis_server;
 pub(crate) mod sentinel;

@@ -1,6 +1,7 @@
 //! A real node: the built binary as a child process, its log read as it comes.
 
-use std::io::{BufRead, BufReader, Read};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -49,6 +50,8 @@ struct Told {
     ended: usize,
     /// How many lines of output it logged.
     outputs: usize,
+    /// Where every line goes, if it is too much to remember.
+    file: Option<File>,
 }
 
 /// How many lines of output are kept of a log.
@@ -62,6 +65,19 @@ impl Told {
         }
     }
 
+    /// Takes a line of the log.
+    fn hear(&mut self, line: String) {
+        if let Some(file) = &mut self.file {
+            // In one write: other lives of the node write to it as well.
+            file.write_all(format!("{line}\n").as_bytes()).expect("the log can be written");
+        }
+        match serde_json::from_str::<Value>(&line) {
+            Ok(record) if self.file.is_some() && !record["slot"].is_null() => {}
+            Ok(record) => self.take(record),
+            Err(_) => self.strays.push(line),
+        }
+    }
+
     fn is_over(&self) -> bool {
         self.ended == 2
     }
@@ -71,6 +87,16 @@ impl Node {
     /// Starts `solocron run` with the table at `config` as the node `name`, the
     /// command changed by `change` before it starts.
     pub(crate) fn start(config: &Path, name: &str, change: impl FnOnce(&mut Command)) -> Self {
+        Self::start_telling(None, config, name, change)
+    }
+
+    /// The same; its log is appended to `file`, and what it says of slots is there alone.
+    pub(crate) fn start_telling(
+        file: Option<&Path>,
+        config: &Path,
+        name: &str,
+        change: impl FnOnce(&mut Command),
+    ) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_solocron"));
         command
             .args(["run", "--log-format", "json", "--node", name, "-c"])
@@ -80,14 +106,12 @@ impl Node {
             .stderr(Stdio::piped());
         change(&mut command);
         let mut child = processes::spawn(command).expect("solocron starts");
-        let log = Arc::new(Log::default());
+        let append = |file| File::options().create(true).append(true).open(file);
+        let file = file.map(|file| append(file).expect("the log can be written"));
+        let told = Mutex::new(Told { file, ..Told::default() });
+        let log = Arc::new(Log { told, ..Log::default() });
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-        follow(stdout.expect("it is piped"), Arc::clone(&log), |told, line| {
-            match serde_json::from_str(&line) {
-                Ok(record) => told.take(record),
-                Err(_) => told.strays.push(line),
-            }
-        });
+        follow(stdout.expect("it is piped"), Arc::clone(&log), Told::hear);
         follow(stderr.expect("it is piped"), Arc::clone(&log), |told, line| told.strays.push(line));
         Self { name: name.to_owned(), child, log }
     }
@@ -159,6 +183,11 @@ impl Node {
     /// Its process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
     }
 
     /// Sends a signal.

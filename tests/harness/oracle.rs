@@ -89,19 +89,30 @@ pub(crate) struct Evidence {
     pub(crate) logs: Vec<(String, Vec<Logged>)>,
 }
 
-/// The slots that are looked at: of every job, each second after `after` up to and with `upto`.
-#[derive(Debug, Clone)]
+/// The slots that are looked at: of every job, each second after `after` up to and with
+/// `upto`, or fewer where the job has a period.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Scope {
     pub(crate) jobs: Vec<String>,
     pub(crate) after: i64,
     pub(crate) upto: i64,
+    /// Of jobs that are not due every second: how many seconds apart they are, counted
+    /// from 1970.
+    pub(crate) periods: BTreeMap<String, i64>,
 }
 
 impl Scope {
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key> + '_ {
         assert!(self.after < self.upto, "nothing to look at");
-        let seconds = || self.after + 1..=self.upto;
-        self.jobs.iter().flat_map(move |job| seconds().map(move |at| (job.clone(), at)))
+        self.jobs.iter().flat_map(|job| {
+            let period = self.period(job);
+            let due = (self.after + 1..=self.upto).filter(move |at| at % period == 0);
+            due.map(|at| (job.clone(), at))
+        })
+    }
+
+    fn period(&self, job: &str) -> i64 {
+        self.periods.get(job).copied().unwrap_or(1)
     }
 
     pub(crate) fn seconds(&self) -> i64 {
@@ -109,7 +120,10 @@ impl Scope {
     }
 
     pub(crate) fn has(&self, key: &Key) -> bool {
-        key.1 > self.after && key.1 <= self.upto && self.jobs.contains(&key.0)
+        key.1 > self.after
+            && key.1 <= self.upto
+            && key.1 % self.period(&key.0) == 0
+            && self.jobs.contains(&key.0)
     }
 }
 
@@ -174,22 +188,8 @@ impl Evidence {
     /// is a run that is in the file once, or an entry that says why there was none.
     pub(crate) fn account(&self, scope: &Scope) -> Account {
         let mut account = Account::default();
-        let mut runs: BTreeMap<Key, Vec<&Entry>> = BTreeMap::new();
-        let mut misses: BTreeMap<Key, Vec<&Entry>> = BTreeMap::new();
-        for entry in &self.ledger {
-            if entry.is_missed() {
-                // Only jobs of every second are counted through.
-                if entry.count != Some(entry.to() - entry.from() + 1) {
-                    let key = (entry.job.clone(), entry.from());
-                    account.faults.push((key, format!("a range counts wrong: {entry:?}")));
-                }
-                for at in entry.from()..=entry.to() {
-                    misses.entry((entry.job.clone(), at)).or_default().push(entry);
-                }
-            } else {
-                runs.entry((entry.job.clone(), entry.from())).or_default().push(entry);
-            }
-        }
+        let runs = self.runs();
+        let misses = self.misses(scope, &runs, &mut account.faults);
         let mut lines: BTreeMap<Key, Vec<&Testimony>> = BTreeMap::new();
         for testimony in &self.testimonies {
             lines.entry(testimony.key.clone()).or_default().push(testimony);
@@ -212,6 +212,68 @@ impl Evidence {
         account
     }
 
+    /// Which entry says of each slot that it was missed.
+    ///
+    /// A range has its first slot, its last, and so many of those between as it counts; the
+    /// others have an entry of their own, or are another range's. Which slot is whose is not
+    /// written; whether all ranges can have as many as they count is told by giving each slot
+    /// to the one that ends first.
+    fn misses<'a>(
+        &'a self,
+        scope: &Scope,
+        runs: &BTreeMap<Key, Vec<&Entry>>,
+        faults: &mut Vec<Fault>,
+    ) -> BTreeMap<Key, Vec<&'a Entry>> {
+        let mut misses: BTreeMap<Key, Vec<&Entry>> = BTreeMap::new();
+        let mut of_jobs: BTreeMap<&str, Vec<Range<'a>>> = BTreeMap::new();
+        for entry in self.ledger.iter().filter(|entry| entry.is_missed()) {
+            let ends = BTreeSet::from([entry.from(), entry.to()]);
+            let wanted = entry.count.unwrap_or(0) - ends.len() as i64;
+            of_jobs.entry(&entry.job).or_default().push(Range { entry, wanted });
+            for at in ends {
+                misses.entry((entry.job.clone(), at)).or_default().push(entry);
+            }
+        }
+        for (job, mut ranges) in of_jobs {
+            ranges.sort_by_key(|range| range.entry.from());
+            let period = scope.period(job);
+            let mut open: BTreeMap<(i64, usize), Range<'_>> = BTreeMap::new();
+            let mut number = 0;
+            let mut at = ranges[0].entry.from();
+            let last = ranges.iter().map(|range| range.entry.to()).max().unwrap_or(at);
+            let mut coming = ranges.into_iter().peekable();
+            while at <= last {
+                while let Some(range) = coming.next_if(|range| range.entry.from() < at) {
+                    number += 1;
+                    open.insert((range.entry.to(), number), range);
+                }
+                while let Some(over) = open.first_entry().filter(|first| first.key().0 <= at) {
+                    let Range { entry, wanted } = over.remove();
+                    if wanted != 0 {
+                        let text = format!("a range counts wrong: {entry:?}");
+                        faults.push(((job.to_owned(), entry.from()), text));
+                    }
+                }
+                let key = (job.to_owned(), at);
+                let is_free = !misses.contains_key(&key) && !runs.contains_key(&key);
+                let taker = open.values_mut().find(|range| range.wanted > 0);
+                if let Some(range) = taker.filter(|_| is_free) {
+                    range.wanted -= 1;
+                    misses.insert(key, vec![range.entry]);
+                }
+                at += period;
+            }
+            // Those of one slot have come to their end with it.
+            for Range { entry, wanted } in open.into_values().chain(coming) {
+                if wanted != 0 {
+                    let text = format!("a range counts wrong: {entry:?}");
+                    faults.push(((job.to_owned(), entry.from()), text));
+                }
+            }
+        }
+        misses
+    }
+
     /// Holds the logs against the file, for the slots of `scope`: whoever wrote has
     /// claimed, started and finished as it says there, and nobody else has; whoever
     /// skipped names one who ran the slot. Returns the number of skips, and the faults.
@@ -221,6 +283,12 @@ impl Evidence {
         let mut told: BTreeMap<(&str, &str), u32> = BTreeMap::new();
         let truth: BTreeMap<&str, &Testimony> =
             self.testimonies.iter().map(|line| (line.run_id.as_str(), line)).collect();
+        // Who had it, and gave it away before it began, was its holder as well.
+        let mut handed_over: BTreeSet<(Key, &str)> = BTreeSet::new();
+        for entry in self.ledger.iter().filter(|entry| entry.outcome == "handed_over") {
+            let key = (entry.job.clone(), entry.from());
+            handed_over.extend(entry.node.as_deref().map(|node| (key, node)));
+        }
         let mut ran_by: BTreeMap<&Key, Vec<&str>> = BTreeMap::new();
         for line in &self.testimonies {
             ran_by.entry(&line.key).or_default().push(&line.node);
@@ -253,7 +321,8 @@ impl Evidence {
                     skips += 1;
                     let holder = logged.text("holder");
                     // Where nobody ran it, the ledger says why.
-                    if ran_by.get(&key).is_some_and(|nodes| !nodes.contains(&holder)) {
+                    let ran = ran_by.get(&key).is_none_or(|nodes| nodes.contains(&holder));
+                    if !ran && !handed_over.contains(&(key.clone(), holder)) {
                         let text = format!("that node did not run it: {}", logged.record);
                         faults.push((key, text));
                     }
@@ -273,13 +342,30 @@ impl Evidence {
         (skips, faults)
     }
 
+    /// How many slots of `scope` were taken over or handed over before they ended.
+    pub(crate) fn ran_again(&self, scope: &Scope) -> usize {
+        let is_again = |entry: &&Entry| matches!(&*entry.outcome, "lease_lost" | "handed_over");
+        let keys = self.ledger.iter().filter(is_again).map(|e| (e.job.clone(), e.from()));
+        keys.filter(|key| scope.has(key)).collect::<BTreeSet<_>>().len()
+    }
+
     /// The slots of `scope` that have no end in the ledger yet.
     pub(crate) fn open(&self, scope: &Scope) -> Vec<Key> {
-        let mut ended = BTreeSet::new();
-        for entry in self.ledger.iter().filter(|entry| entry.is_an_end()) {
-            ended.extend((entry.from()..=entry.to()).map(|at| (entry.job.as_str(), at)));
+        let runs = self.runs();
+        let misses = self.misses(scope, &runs, &mut Vec::new());
+        let is_ended = |key: &Key| {
+            misses.contains_key(key)
+                || runs.get(key).is_some_and(|runs| runs.iter().any(|run| run.is_an_end()))
+        };
+        scope.keys().filter(|key| !is_ended(key)).collect()
+    }
+
+    fn runs(&self) -> BTreeMap<Key, Vec<&Entry>> {
+        let mut runs: BTreeMap<Key, Vec<&Entry>> = BTreeMap::new();
+        for entry in self.ledger.iter().filter(|entry| !entry.is_missed()) {
+            runs.entry((entry.job.clone(), entry.from())).or_default().push(entry);
         }
-        scope.keys().filter(|(job, at)| !ended.contains(&(job.as_str(), *at))).collect()
+        runs
     }
 
     /// The ledger's runs of a slot, oldest first.
@@ -310,6 +396,13 @@ impl Evidence {
         }
         story
     }
+}
+
+/// An entry of slots that were missed.
+struct Range<'a> {
+    entry: &'a Entry,
+    /// So many slots between its first and its last it is still to have.
+    wanted: i64,
 }
 
 /// What is known of one slot.

@@ -88,6 +88,15 @@ pub(crate) fn parent(pid: i32) -> Option<i32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }
 
+/// The children of a process, oldest first as far as their numbers tell.
+pub(crate) fn children(of: i32) -> Vec<i32> {
+    let Ok(entries) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut children: Vec<i32> = pids.filter(|pid| parent(*pid) == Some(of)).collect();
+    children.sort_unstable();
+    children
+}
+
 /// The states of a process's threads, as `/proc` has them: `T` is stopped.
 pub(crate) fn threads(pid: u32) -> Vec<char> {
     let Ok(tasks) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
@@ -107,4 +116,15 @@ pub(crate) fn end_with_variable(variable: &str) {
         }
         left.is_empty()
     });
+}
+
+/// How often the threads of a process have gone to sleep and were woken, so far.
+pub(crate) fn wake_ups(pid: u32) -> u64 {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");
+    let of_task = |task: io::Result<std::fs::DirEntry>| -> Option<u64> {
+        let status = std::fs::read_to_string(task.ok()?.path().join("status")).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line?.trim().parse().ok()
+    };
+    tasks.filter_map(of_task).sum()
 }

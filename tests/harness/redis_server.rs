@@ -7,13 +7,15 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{LazyLock, mpsc};
+use std::sync::{Arc, LazyLock, mpsc};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use redis::{ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value};
 use solocron::clock::BootInstant;
+
+use super::proxy::Proxy;
 
 /// How long a server may take to come up or to go.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -63,6 +65,14 @@ impl Builder {
     pub(crate) fn tls_of(mut self, other: &RedisServer) -> Self {
         self.certificates = Some(other.folder.path().to_owned());
         self.tls()
+    }
+
+    /// Such a server beside `first`: with the certificates of that, where there are some.
+    pub(crate) fn beside(self, first: Option<&RedisServer>) -> Self {
+        match first {
+            Some(first) if self.tls => self.tls_of(first),
+            _ => self,
+        }
     }
 
     /// It is a sentinel, which only watches other servers.
@@ -137,6 +147,15 @@ impl RedisServer {
         &bus.expect("it is a server of a cluster").1
     }
 
+    /// What the default user needs.
+    pub(crate) fn password(&self) -> Option<&str> {
+        self.builder.password.as_deref()
+    }
+
+    pub(crate) fn has_tls(&self) -> bool {
+        self.builder.tls
+    }
+
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -154,6 +173,16 @@ impl RedisServer {
     /// The socket on which it listens as well.
     pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("s")
+    }
+
+    /// A proxy before it, by which it is known to others from now on: `setting` is where
+    /// a server says what its port is.
+    pub(crate) fn front(&self, setting: &str) -> Arc<Proxy> {
+        let proxy = Proxy::before(self.port);
+        self.cli(&["CONFIG", "SET", setting, &proxy.port().to_string()]);
+        // So that it holds after a restart as well.
+        self.cli(&["CONFIG", "REWRITE"]);
+        Arc::new(proxy)
     }
 
     /// One of `ca.pem`, `client.pem`, `client.key`, `other-ca.pem`.
@@ -206,6 +235,24 @@ impl RedisServer {
     pub(crate) fn kill9(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    /// Whether its process has ended.
+    pub(crate) fn is_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Whether it takes part in the quorum of slots that it is a server of.
+    pub(crate) fn is_member(&self) -> bool {
+        let keys = self.cli_list(&["KEYS", "*{*.quorum}:state"]);
+        keys.first()
+            .is_some_and(|key| matches!(self.cli(&["HGET", key, "member"]), Value::BulkString(_)))
+    }
+
+    /// Removes all that it has written, once it is ended.
+    pub(crate) fn lose_data(&mut self) {
+        assert!(self.is_ended(), "it would write it again");
+        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).unwrap();
     }
 
     /// Freezes it.
@@ -370,7 +417,7 @@ fn spawn(mut command: Command) -> io::Result<Child> {
     answered.recv().unwrap()
 }
 
-mod certificates {
+pub(crate) mod certificates {
     use std::path::Path;
 
     use rcgen::{
@@ -397,12 +444,15 @@ mod certificates {
     }
 
     /// A root, a server's and a client's certificate below it, and a foreign root.
-    pub(super) fn write(folder: &Path) {
+    pub(crate) fn write(folder: &Path) {
         let (ca, issuer) = authority("root");
         std::fs::write(folder.join("ca.pem"), ca).unwrap();
         std::fs::write(folder.join("other-ca.pem"), authority("other root").0).unwrap();
-        for (name, subject) in [("server", "127.0.0.1"), ("client", "cron.test")] {
-            let mut params = CertificateParams::new([subject.to_owned()]).unwrap();
+        let subjects: [(&str, &[&str]); 2] =
+            [("server", &["127.0.0.1", "localhost"]), ("client", &["cron.test"])];
+        for (name, subjects) in subjects {
+            let subjects: Vec<_> = subjects.iter().map(|name| (*name).to_owned()).collect();
+            let mut params = CertificateParams::new(subjects).unwrap();
             params.distinguished_name.push(DnType::CommonName, name);
             let key = KeyPair::generate().unwrap();
             let certificate = params.signed_by(&key, &issuer).unwrap();

@@ -2,8 +2,10 @@
 //! port and in a folder of its own, gone with the value or with the test process.
 
 use std::process::Child;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::proxy::Proxy;
 use super::redis_server::{Builder, RedisServer};
 use super::{processes, until};
 
@@ -16,6 +18,8 @@ pub(crate) struct Plan {
     replicas: usize,
     down_after: Duration,
     server: Builder,
+    first: Option<Builder>,
+    is_fronted: bool,
     password: Option<String>,
     sentinel_password: Option<String>,
 }
@@ -40,6 +44,18 @@ impl Plan {
         self
     }
 
+    /// What the first is like, if not like the others.
+    pub(crate) fn first(mut self, server: Builder) -> Self {
+        self.first = Some(server);
+        self
+    }
+
+    /// Master and replicas are known by proxies before them.
+    pub(crate) fn fronted(mut self) -> Self {
+        self.is_fronted = true;
+        self
+    }
+
     /// Master and replicas need this password, the sentinels that one.
     pub(crate) fn passwords(mut self, servers: &str, sentinels: &str) -> Self {
         self.server = self.server.password(servers).config("masterauth", servers);
@@ -50,15 +66,24 @@ impl Plan {
 
     /// Starts them; whether the sentinels know of each other is not waited for.
     pub(crate) fn start(self) -> Group {
-        let fast = self.server.clone().config("repl-diskless-sync-delay", "0");
-        let master = fast.clone().config("repl-ping-replica-period", "1").start();
-        let port = master.port();
-        let mut servers = vec![master];
+        let fast = |server: &Builder| server.clone().config("repl-diskless-sync-delay", "0");
+        let first = self.first.as_ref().unwrap_or(&self.server);
+        let mut group = Group { servers: Vec::new(), sentinels: Vec::new(), proxies: Vec::new() };
+        group.servers.push(fast(first).config("repl-ping-replica-period", "1").start());
+        let master = group.servers[0].port();
         for _ in 0..self.replicas {
-            let of = format!("127.0.0.1 {port}");
-            servers.push(fast.clone().config("replicaof", &of).start());
+            let replica = fast(&self.server).config("replicaof", &format!("127.0.0.1 {master}"));
+            group.servers.push(replica.start());
         }
-        let group = Group { servers, sentinels: Vec::new() };
+        if self.is_fronted {
+            let fronts = group.servers.iter().map(|s| s.front("replica-announce-port"));
+            group.proxies = fronts.collect();
+            for replica in &group.servers[1..] {
+                replica.cli(&["REPLICAOF", "127.0.0.1", &group.port(0).to_string()]);
+                replica.cli(&["CONFIG", "REWRITE"]);
+            }
+        }
+        let port = group.port(0);
         until("all replicas are there", || {
             let about = group.servers[0].cli_text(&["INFO", "replication"]);
             about.matches("state=online").count() == self.replicas
@@ -67,8 +92,8 @@ impl Plan {
         group.servers[0].cli(&["SET", "first", "write"]);
         group.servers[0].cli(&["DEL", "first"]);
         group.until_in_step(0);
-        let sentinels = (0..3).map(|_| self.sentinel(port)).collect();
-        Group { sentinels, ..group }
+        group.sentinels = (0..3).map(|_| self.sentinel(port)).collect();
+        group
     }
 
     fn sentinel(&self, master: u16) -> RedisServer {
@@ -92,6 +117,8 @@ impl Plan {
 pub(crate) struct Group {
     pub(crate) servers: Vec<RedisServer>,
     pub(crate) sentinels: Vec<RedisServer>,
+    /// Before each of the servers, if there are any.
+    pub(crate) proxies: Vec<Arc<Proxy>>,
 }
 
 impl Group {
@@ -101,6 +128,8 @@ impl Group {
             replicas: 0,
             down_after: Duration::from_secs(3600),
             server: RedisServer::builder(),
+            first: None,
+            is_fronted: false,
             password: None,
             sentinel_password: None,
         }
@@ -135,12 +164,17 @@ impl Group {
         }
     }
 
+    /// By which port others know a server.
+    fn port(&self, server: usize) -> u16 {
+        self.proxies.get(server).map_or(self.servers[server].port(), |proxy| proxy.port())
+    }
+
     /// Which server all sentinels call the master; none while they differ.
     pub(crate) fn master(&self) -> Option<usize> {
         let ask = |sentinel: &RedisServer| {
             let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER];
             let port = sentinel.cli_list(&question).pop()?.parse::<u16>().ok()?;
-            self.servers.iter().position(|server| server.port() == port)
+            (0..self.servers.len()).find(|&server| self.port(server) == port)
         };
         let mut answers = self.sentinels.iter().map(ask);
         let first = answers.next()??;
@@ -154,19 +188,36 @@ impl Group {
         });
     }
 
-    /// Waits until all others are replicas of `master` and have all that it has.
+    /// Waits until all others are replicas of `master` and have all that it has now.
     pub(crate) fn until_in_step(&self, master: usize) {
-        let others = self.servers.len() - 1;
+        let mut has = None;
         until("all replicas are in step", || {
             let about = self.servers[master].cli_text(&["INFO", "replication"]);
-            let offset = field(&about, "master_repl_offset");
-            let in_step = about.lines().filter(|line| {
-                line.starts_with("slave")
-                    && line.contains("state=online")
-                    && line.contains(&format!("offset={offset},"))
-            });
-            field(&about, "role") == "master" && in_step.count() == others
+            if field(&about, "role") != "master" {
+                return false;
+            }
+            // What is written meanwhile is not waited for: somebody may go on and on.
+            let wanted = *has.get_or_insert_with(|| offset(field(&about, "master_repl_offset")));
+            self.are_at(&about, wanted)
         });
+    }
+
+    /// Whether all others are replicas of `master` and have all that it has.
+    pub(crate) fn is_in_step(&self, master: usize) -> bool {
+        let about = self.servers[master].cli_text(&["INFO", "replication"]);
+        field(&about, "role") == "master"
+            && self.are_at(&about, offset(field(&about, "master_repl_offset")))
+    }
+
+    /// Whether all others are replicas, and have all up to there, by what their master says.
+    fn are_at(&self, about: &str, wanted: u64) -> bool {
+        let has = |line: &&str| {
+            let told = line.split("offset=").nth(1).and_then(|rest| rest.split(',').next());
+            line.starts_with("slave")
+                && line.contains("state=online")
+                && told.is_some_and(|told| offset(told) >= wanted)
+        };
+        about.lines().filter(has).count() == self.servers.len() - 1
     }
 
     /// Has the folders removed when this process ends, however it does: for a group that
@@ -185,4 +236,8 @@ impl Group {
 fn field<'a>(about: &'a str, name: &str) -> &'a str {
     let find = |line: &'a str| line.trim_end().strip_prefix(name)?.strip_prefix(':');
     about.lines().find_map(find).unwrap_or_default()
+}
+
+fn offset(digits: &str) -> u64 {
+    digits.parse().expect("an offset is a number")
 }

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -26,7 +26,10 @@ use super::{ended_lines, until};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ground {
     Sqlite,
+    /// One that writes everything to its disk before it answers.
     Redis,
+    /// One that writes nothing to its disk: for measurements of what is not the disk's.
+    FleetingRedis,
     /// Three masters with a replica each.
     Cluster,
 }
@@ -35,7 +38,7 @@ enum Backing {
     /// The connection holds the file for as long as the store is away.
     Sqlite {
         file: PathBuf,
-        held: Option<Connection>,
+        held: Option<Mutex<Connection>>,
     },
     Redis(RedisServer),
     Cluster(ServerCluster),
@@ -87,8 +90,10 @@ impl Site {
                 let store = format!("sqlite:{}", file.display());
                 (Backing::Sqlite { file, held: None }, store)
             }
-            Ground::Redis => {
-                let server = RedisServer::builder().durable().start();
+            Ground::Redis | Ground::FleetingRedis => {
+                let server = RedisServer::builder();
+                let is_durable = ground == Ground::Redis;
+                let server = if is_durable { server.durable() } else { server }.start();
                 let store = server.url();
                 (Backing::Redis(server), store)
             }
@@ -232,6 +237,7 @@ impl Site {
                 cluster,
                 node: None,
                 timeout: Duration::from_secs(5),
+                min_acks: 0,
             })),
             Backing::Elsewhere => panic!("{NOT_HERE}"),
             Backing::Redis(server) => Arc::new(RedisStore::open(redis::Options {
@@ -258,7 +264,8 @@ impl Site {
             Backing::Redis(server) => server.stop(),
             Backing::Cluster(_) => panic!("its masters go one by one"),
             Backing::Sqlite { file, held } => {
-                *held = Some(hold(file, Duration::from_secs(30)).expect("the file can be held"));
+                let connection = hold(file, Duration::from_secs(30));
+                *held = Some(Mutex::new(connection.expect("the file can be held")));
             }
         }
     }
@@ -357,7 +364,7 @@ impl Drop for Site {
 }
 
 /// Takes the write lock of a SQLite file, unless it takes longer than `patience`.
-fn hold(file: &Path, patience: Duration) -> Option<Connection> {
+pub(crate) fn hold(file: &Path, patience: Duration) -> Option<Connection> {
     let connection = Connection::open(file).expect("the file is there");
     connection.busy_timeout(patience).expect("it is a duration");
     connection.execute_batch("BEGIN IMMEDIATE").is_ok().then_some(connection)

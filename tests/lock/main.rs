@@ -8,6 +8,7 @@ mod harness;
 
 mod children;
 mod contract;
+mod quorum;
 mod redis;
 mod redis_cluster;
 mod sentinel;

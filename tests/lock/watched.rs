@@ -24,6 +24,9 @@ pub(crate) enum Kind {
     Leave,
 }
 
+/// How long a slow answer takes.
+pub(crate) const SLOW: Duration = Duration::from_millis(150);
+
 /// What befalls one call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -33,6 +36,8 @@ pub(crate) enum Fault {
     RequestLost,
     /// It is applied, and the caller does not know.
     ReplyLost,
+    /// It is applied at once, and the answer takes [`SLOW`].
+    ReplySlow,
     /// It does not arrive, and is never answered.
     Hangs,
 }
@@ -114,6 +119,11 @@ impl Watched {
             Some(Fault::Refused) => Err(StoreError::Unavailable("refused by the test".to_owned())),
             Some(Fault::RequestLost) => lost("the test lost the request"),
             Some(Fault::ReplyLost) => call.await.and_then(|_| lost("the test lost the reply")),
+            Some(Fault::ReplySlow) => {
+                let answer = call.await;
+                tokio::time::sleep(SLOW).await;
+                answer
+            }
             Some(Fault::Hangs) => {
                 note(Said::Nothing);
                 std::future::pending().await

@@ -45,7 +45,12 @@ fn season(ground: Ground, overlap: &str, work: &str, seconds: i64) -> Season {
     let site = Site::new(ground, "drain_timeout = '10s'", &jobs);
     let nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
-    let scope = Scope { jobs: vec!["job".to_owned()], after, upto: storm::pass(&nodes, seconds) };
+    let scope = Scope {
+        jobs: vec!["job".to_owned()],
+        after,
+        upto: storm::pass(&nodes, seconds),
+        ..Scope::default()
+    };
     storm::settle(&site, &scope);
     let missed = missed(&entries(&site, "job"), &scope);
     let runs = runs(&site, "job");
@@ -255,7 +260,12 @@ fn a_holder_that_is_killed_wedges_no_job(ground: Ground) {
         });
     }
     let upto = storm::pass(&others, 1);
-    let scope = Scope { jobs: MODES.map(str::to_owned).to_vec(), after: killed as i64, upto };
+    let scope = Scope {
+        jobs: MODES.map(str::to_owned).to_vec(),
+        after: killed as i64,
+        upto,
+        ..Scope::default()
+    };
     storm::settle(&site, &scope);
     storm::drain(&mut others);
 

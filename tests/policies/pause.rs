@@ -46,7 +46,7 @@ fn a_pause_stops_new_slots_at_once_outlives_restarts_and_is_never_caught_up(grou
     assert_eq!(site.ask(&["resume", "job"]), "job was not paused\n");
     all_say(&nodes, "control.resumed", "job");
     let upto = storm::pass(&nodes, 4);
-    let scope = |job: &str| Scope { jobs: vec![job.to_owned()], after, upto };
+    let scope = |job: &str| Scope { jobs: vec![job.to_owned()], after, upto, ..Scope::default() };
     for job in ["job", "other"] {
         storm::settle(&site, &scope(job));
     }

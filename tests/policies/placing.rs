@@ -61,6 +61,8 @@ fn with_jitter_all_replicas_wait_for_the_same_instant_and_windows_count_from_it(
     for (job, at, _) in seen {
         let due = due(job, at);
         let on_time = |when: f64| (due - 0.02..due + 1.5).contains(&when);
+        // Slots are claimed ahead of when they are due.
+        let verdict_on_time = |when: f64| (due - 0.5..due + 1.5).contains(&when);
         let ran: Vec<_> =
             ledger.iter().filter(|entry| entry.job == job && entry.from() == at).collect();
         let [ran] = ran[..] else { panic!("{job} at {at}: {ran:?}") };
@@ -73,7 +75,8 @@ fn with_jitter_all_replicas_wait_for_the_same_instant_and_windows_count_from_it(
                 .filter(|logged| ["slot.claimed", "slot.skipped"].contains(&logged.text("event")))
                 .collect();
             let [verdict] = verdicts[..] else { panic!("{}: {verdicts:?}", node.name) };
-            assert!(on_time(instant(verdict.text("timestamp"))), "due at {due}: {verdict:?}");
+            let at = instant(verdict.text("timestamp"));
+            assert!(verdict_on_time(at), "due at {due}: {verdict:?}");
         }
     }
 }
@@ -91,7 +94,7 @@ fn only_nodes_that_a_job_names_run_it(ground: Ground) {
     let mut nodes = site.start_all(["web-1", "web-2", "db-1"]);
     let after = storm::begin(&nodes);
     let jobs = ["web", "db", "some"].map(str::to_owned).to_vec();
-    let scope = Scope { jobs, after, upto: storm::pass(&nodes, 5) };
+    let scope = Scope { jobs, after, upto: storm::pass(&nodes, 5), ..Scope::default() };
     storm::settle(&site, &scope);
     storm::drain(&mut nodes);
 

@@ -215,6 +215,7 @@ fn a_new_job_begins_now(ground: Ground) {
         jobs: vec![job.to_owned()],
         after,
         upto,
+        ..crate::harness::oracle::Scope::default()
     };
     let (new, old) = (scope("new", known.ceil() as i64), scope("old", added as i64 - 2));
     [&new, &old].into_iter().for_each(|scope| storm::settle(&site, scope));

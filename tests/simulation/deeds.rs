@@ -22,6 +22,8 @@ pub(crate) struct Deed {
 /// What becomes of a request.
 enum Fate {
     Answered,
+    /// It is answered, nearly too late.
+    Slow,
     /// There is no connection, and the node knows.
     Refused,
     /// It does not arrive, and the node waits in vain.
@@ -30,6 +32,16 @@ enum Fate {
     Silent,
     /// It is applied long after the node has given it up.
     Late,
+    /// The store stands still, and applies it when it goes on.
+    Stalled,
+}
+
+/// What becomes of the answer to a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Soon,
+    Slow,
+    Lost,
 }
 
 /// How long a node waits for an answer.
@@ -55,7 +67,10 @@ impl World {
         let told = |event| Item::Tell { node, epoch, event };
         match fate {
             Fate::Answered => {
-                self.schedule(there, Item::Arrive { node, epoch, deed, answered: true });
+                self.schedule(there, Item::Arrive { node, epoch, deed, answer: Answer::Soon });
+            }
+            Fate::Slow => {
+                self.schedule(there, Item::Arrive { node, epoch, deed, answer: Answer::Slow });
             }
             Fate::Refused => {
                 let event = failed(StoreError::Unavailable("refused".to_owned()));
@@ -71,7 +86,13 @@ impl World {
                 let late = matches!(fate, Fate::Late);
                 let wait = if late { ms(self.rng.u64(125..4_000)) } else { Duration::ZERO };
                 let at = there + wait;
-                self.schedule(at, Item::Arrive { node, epoch, deed, answered: false });
+                self.schedule(at, Item::Arrive { node, epoch, deed, answer: Answer::Lost });
+            }
+            Fate::Stalled => {
+                let event = failed(StoreError::Unknown("timed out".to_owned()));
+                self.schedule(self.now + PATIENCE, told(event));
+                let at = there.max(self.stalled_until);
+                self.schedule(at, Item::Arrive { node, epoch, deed, answer: Answer::Lost });
             }
         }
     }
@@ -79,6 +100,9 @@ impl World {
     fn fate(&mut self, node: usize) -> Fate {
         if self.nodes[node].cut_off {
             return if self.rng.bool() { Fate::Refused } else { Fate::Lost };
+        }
+        if self.now < self.stalled_until {
+            return Fate::Stalled;
         }
         if !self.nodes[node].bad_link {
             return Fate::Answered;
@@ -88,6 +112,7 @@ impl World {
             1 => Fate::Lost,
             2 => Fate::Silent,
             3 => Fate::Late,
+            4 => Fate::Slow,
             _ => Fate::Answered,
         }
     }
@@ -125,7 +150,7 @@ impl World {
                 let answer = done(store.forfeit(name, &forfeits));
                 Event::ForfeitsAnswered { forfeits, answer }
             }
-            Action::Sweep => Event::Swept(done(store.sweep(SWEEP))),
+            Action::Sweep => Event::Swept { sent, answer: done(store.sweep(SWEEP)) },
             Action::Abandon(open) => {
                 let what: Vec<_> = open.into_iter().map(|open| open.what).collect();
                 // Nobody is told of it.
@@ -143,6 +168,7 @@ impl World {
                 Event::GapsSettled(done(settler.settle(&gaps)))
             }
             Action::ReadControl => Event::ControlRead(done(store.control())),
+            Action::ReadNodes => Event::NodesRead(done(store.nodes())),
             Action::Heartbeat(beat) => Event::HeartbeatAnswered(done(store.heartbeat(&beat))),
             Action::Prune => {
                 let _pruned = done(store.prune(self.settings.retention));
@@ -193,7 +219,6 @@ fn in_a_word(verdict: &Verdict) -> String {
 
 /// What a node is told of a request without an answer.
 fn failure(action: &Action, error: StoreError) -> Event {
-    let error_of = || Err(error.clone());
     match action {
         Action::OpenCursors(..) => Event::CursorsOpened(error_of_any(&error)),
         Action::Claim(claims) => Event::ClaimsAnswered {
@@ -213,10 +238,13 @@ fn failure(action: &Action, error: StoreError) -> Event {
         Action::Forfeit(forfeits) => {
             Event::ForfeitsAnswered { forfeits: forfeits.clone(), answer: error_of_any(&error) }
         }
-        Action::Sweep => Event::Swept(error_of()),
+        Action::Sweep => {
+            Event::Swept { sent: BootInstant::from_nanos(0), answer: error_of_any(&error) }
+        }
         Action::SettleGaps(..) => Event::GapsSettled(Vec::new()),
         Action::ReadControl => Event::ControlRead(error_of_any(&error)),
         Action::Heartbeat(_) => Event::HeartbeatAnswered(error_of_any(&error)),
+        Action::ReadNodes => Event::NodesRead(error_of_any(&error)),
         _ => Event::WallClockAhead(0),
     }
 }

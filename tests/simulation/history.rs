@@ -10,7 +10,7 @@ use solocron::slot::{Slot, TriggerId};
 use solocron::store::Store;
 
 use crate::deeds::ask;
-use crate::world::{NODES, World, ms};
+use crate::world::{NODES, World, clock_error, ms};
 
 /// How many things befall a cluster.
 const BLOWS: usize = 40;
@@ -22,10 +22,11 @@ const PEACE: Duration = Duration::from_secs(150);
 const WATCHED: Duration = Duration::from_secs(20);
 
 impl World {
-    /// A minute or so in which much goes wrong.
+    /// A time in which much goes wrong.
     pub(crate) fn suffer(&mut self) {
+        let longest = self.scale.longest_calm().as_millis() as u64;
         for _ in 0..BLOWS {
-            let wait = self.rng.u64(1..3_000);
+            let wait = self.rng.u64(1..longest);
             self.go_on_until(self.now + ms(wait));
             let node = self.rng.usize(..NODES);
             self.strike(node);
@@ -34,7 +35,7 @@ impl World {
     }
 
     fn strike(&mut self, node: usize) {
-        match self.rng.u8(..14) {
+        match self.rng.u8(..16) {
             0 | 1 if self.nodes[node].engine.is_some() => self.kill(node),
             0..=3 => self.revive(node),
             4 => {
@@ -71,6 +72,12 @@ impl World {
                 self.command(async |store| store.pause(&job, pause).await.map(drop));
             }
             11 => self.cancel_one(),
+            12 => self.set_clock(node),
+            13 => {
+                let stands = self.rng.u64(50..4_000);
+                self.note(|| format!("the store stands still for {stands} ms"));
+                self.stalled_until = self.now + ms(stands);
+            }
             _ => {
                 // Somebody repairs something.
                 self.nodes[node].cut_off = false;
@@ -78,6 +85,18 @@ impl World {
                 self.revive(node);
             }
         }
+    }
+
+    /// A node learns the cluster's time anew. One that is frozen learns nothing: what its
+    /// keepers were told before stands.
+    fn set_clock(&mut self, node: usize) {
+        let error = clock_error(&mut self.rng);
+        if self.nodes[node].frozen {
+            return;
+        }
+        self.note(|| format!("node {node} is {error} µs ahead"));
+        self.nodes[node].error = error;
+        self.act(node);
     }
 
     fn revive(&mut self, node: usize) {
@@ -135,6 +154,7 @@ impl World {
     pub(crate) fn recover(&mut self) {
         self.note(|| "peace".to_owned());
         self.settings.max_running = None;
+        self.stalled_until = self.now;
         for node in 0..NODES {
             self.nodes[node].cut_off = false;
             self.nodes[node].bad_link = false;

@@ -1,24 +1,33 @@
-//! Runs as their keepers have them: gone by the end of trust, whatever the node does.
+//! Runs as their keepers have them: they begin at their instant and are gone by the end
+//! of trust, whatever the node does.
 
 use std::time::Duration;
 
 use solocron::claim::Token;
-use solocron::clock::ClusterTime;
+use solocron::clock::{BootInstant, ClusterTime};
 use solocron::daemon::engine::{Event, Start};
 use solocron::outcome::Outcome;
 use solocron::run::{Report, Stop, Trust};
 use solocron::slot::Slot;
 
+use crate::oracle::Moment;
 use crate::world::{Item, World, ms};
 
-/// A run whose processes live.
+/// A run: its keeper, and its processes once they were started.
 #[derive(Debug)]
 pub(crate) struct SimRun {
     pub(crate) node: usize,
     pub(crate) epoch: u32,
     pub(crate) token: Token,
     pub(crate) slot: Slot,
-    started: ClusterTime,
+    start: Start,
+    /// Since when its processes live, if they do.
+    pub(crate) begun: Option<ClusterTime>,
+    /// When they are started, unless something comes before.
+    begins: BootInstant,
+    /// When its keeper hears that they are not to be.
+    withdrawn: Option<ClusterTime>,
+    lasts: Duration,
     /// When it ends, and how, unless something comes before.
     ends: ClusterTime,
     outcome: Outcome,
@@ -42,21 +51,35 @@ impl World {
             epoch: self.nodes[node].epoch,
             token: start.token,
             slot: start.slot.clone(),
-            started: self.now,
-            ends: self.now + lasts,
+            begun: None,
+            begins: start.not_before,
+            withdrawn: None,
+            lasts,
+            ends: trusted_until,
             outcome,
             trusted_until,
             grace: start.job.grace_on_lost_lease(),
+            start,
         };
-        self.note(|| format!("node {node} runs {}, attempt {}", start.slot, start.attempt));
-        let record = self.store.look(|step| {
-            step.records().find(|(slot, _)| **slot == start.slot).map(|(_, record)| record.clone())
-        });
-        self.oracle.run_begins(self.now, &run, &start, record.as_ref(), self.runs.values());
         let number = self.oracle.count_run();
-        let look = run.ends.min(run.trusted_until);
         self.runs.insert(number, run);
-        self.schedule(look, Item::Look { run: number });
+        self.look_at(number);
+    }
+
+    /// The processes of a run are started.
+    fn start_processes(&mut self, number: u64) {
+        let Some(mut run) = self.runs.remove(&number) else { return };
+        let (node, slot) = (run.node, &run.slot);
+        self.note(|| format!("node {node} runs {slot}, attempt {}", run.start.attempt));
+        let record = self.store.look(|step| {
+            step.records().find(|(of, _)| **of == run.slot).map(|(_, record)| record.clone())
+        });
+        let alive = self.runs.values().filter(|run| run.begun.is_some());
+        let moment = Moment { now: self.now, believed: self.believed(node) };
+        self.oracle.run_begins(moment, &run, &run.start, record.as_ref(), alive);
+        run.begun = Some(self.now);
+        run.ends = self.now + run.lasts;
+        self.runs.insert(number, run);
     }
 
     /// A new deadline, or the word that the lease is another's.
@@ -74,30 +97,49 @@ impl World {
         } else {
             run.trusted_until = run.trusted_until.max(until);
         }
-        let look = run.ends.min(run.trusted_until);
-        self.schedule(look, Item::Look { run: number });
+        self.look_at(number);
+    }
+
+    /// Another instant at which a run begins.
+    pub(crate) fn move_run(&mut self, node: usize, token: Token, at: BootInstant) {
+        let Some(number) = self.run_under(node, token) else { return };
+        if let Some(run) = self.runs.get_mut(&number) {
+            run.begins = at;
+        }
+        self.look_at(number);
     }
 
     pub(crate) fn stop_run(&mut self, node: usize, token: Token, stop: Stop) {
         let Some(number) = self.run_under(node, token) else { return };
         let takes = match stop {
             Stop::Kill => Duration::ZERO,
+            Stop::Withdraw => Duration::from_micros(self.rng.u64(0..2_000)),
             Stop::Drain | Stop::Cancel => ms(self.rng.u64(0..1_000)),
         };
         let Some(run) = self.runs.get_mut(&number) else { return };
-        if run.ends > self.now + takes {
-            run.ends = self.now + takes;
-            run.outcome = match stop {
-                Stop::Cancel => Outcome::Cancelled,
-                Stop::Drain | Stop::Kill => Outcome::HandedOver,
-            };
-            self.schedule(self.now + takes, Item::Look { run: number });
+        let at = self.now + takes;
+        match stop {
+            Stop::Withdraw => run.withdrawn = Some(at),
+            _ if run.begun.is_none() || run.ends > at => {
+                run.ends = at;
+                run.outcome = match stop {
+                    Stop::Cancel => Outcome::Cancelled,
+                    Stop::Drain | Stop::Kill | Stop::Withdraw => Outcome::HandedOver,
+                };
+            }
+            _ => {}
         }
+        if run.begun.is_none() && stop != Stop::Withdraw {
+            let outcome = run.outcome;
+            return self.end_run(number, outcome);
+        }
+        self.schedule(at, Item::Look { run: number });
     }
 
     /// The node is dead: its keepers end what they keep.
     pub(crate) fn orphan_runs(&mut self, node: usize) {
         let mut looks = Vec::new();
+        self.runs.retain(|_, run| run.node != node || run.begun.is_some());
         for (&number, run) in self.runs.iter_mut().filter(|(_, run)| run.node == node) {
             run.trusted_until = run.trusted_until.min(self.now + run.grace);
             looks.push((number, run.trusted_until));
@@ -110,12 +152,37 @@ impl World {
     pub(crate) fn look_at(&mut self, number: u64) {
         let now = self.now;
         let Some(run) = self.runs.get(&number) else { return };
-        if now < run.ends && now < run.trusted_until {
-            return;
+        let begins = self.at(run.node, run.begins);
+        if run.begun.is_none() {
+            let last = run.trusted_until - run.grace;
+            if run.outcome == Outcome::LeaseLost || now >= last {
+                return self.end_run(number, Outcome::LeaseLost);
+            }
+            if run.withdrawn.is_some_and(|at| at <= now) {
+                return self.end_run(number, Outcome::HandedOver);
+            }
+            if now < begins {
+                let look = begins.min(last);
+                self.schedule(look, Item::Look { run: number });
+                return;
+            }
+            self.start_processes(number);
         }
+        let Some(run) = self.runs.get(&number) else { return };
+        if now >= run.ends {
+            let outcome = run.outcome;
+            self.end_run(number, outcome);
+        } else if now >= run.trusted_until {
+            self.end_run(number, Outcome::LeaseLost);
+        } else {
+            let look = run.ends.min(run.trusted_until);
+            self.schedule(look, Item::Look { run: number });
+        }
+    }
+
+    fn end_run(&mut self, number: u64, outcome: Outcome) {
         let Some(run) = self.runs.remove(&number) else { return };
-        let outcome = if run.ends <= now { run.outcome } else { Outcome::LeaseLost };
-        let (node, epoch) = (run.node, run.epoch);
+        let (node, epoch, now) = (run.node, run.epoch, self.now);
         self.note(|| format!("the run of {} on node {node} ends: {outcome}", run.slot));
         if self.nodes[node].epoch != epoch {
             return;
@@ -123,14 +190,17 @@ impl World {
         let boot = self.boot(node);
         let report = Report {
             outcome,
+            began: run.begun.is_some(),
             exit_code: None,
             signal: None,
             error: None,
-            started: boot.minus(now.since(run.started)),
+            started: boot.minus(now.since(run.begun.unwrap_or(now))),
             finished: boot,
             tail: String::new(),
             pid: Some(1),
         };
-        self.tell_node(node, Event::RunEnded { token: run.token, report });
+        // Not before the node has done what it is doing.
+        let event = Box::new(Event::RunEnded { token: run.token, report });
+        self.schedule(now, Item::Tell { node, epoch, event });
     }
 }

@@ -16,7 +16,7 @@ use solocron::node::BootId;
 use solocron::store::Health;
 use solocron::table::JobTable;
 
-use crate::deeds::Deed;
+use crate::deeds::{Answer, Deed};
 use crate::memory::MemoryStore;
 use crate::oracle::Oracle;
 use crate::runs::SimRun;
@@ -26,15 +26,18 @@ pub(crate) const START: i64 = 1_795_316_400;
 
 pub(crate) const NODES: usize = 3;
 
-/// How wrong a node is at most about the cluster's time.
-pub(crate) const CLOCK_ERROR: Duration = Duration::from_millis(4);
+/// How wrong a node may be about the cluster's time, in microseconds: mostly a little.
+pub(crate) fn clock_error(rng: &mut fastrand::Rng) -> i64 {
+    let most = any(rng, &[0, 4_000, 4_000, 4_000, 300_000]);
+    rng.i64(-most..=most)
+}
 
 /// What happens at an instant.
 #[derive(Debug)]
 pub(crate) enum Item {
     /// A request arrives at the store; its answer goes to that start of that node,
     /// if it is not lost.
-    Arrive { node: usize, epoch: u32, deed: Box<Deed>, answered: bool },
+    Arrive { node: usize, epoch: u32, deed: Box<Deed>, answer: Answer },
     /// A node is told something.
     Tell { node: usize, epoch: u32, event: Box<Event> },
     /// A node wanted to be woken.
@@ -68,6 +71,7 @@ pub(crate) struct SimNode {
 /// See the module's head.
 pub(crate) struct World {
     pub(crate) rng: fastrand::Rng,
+    pub(crate) scale: Scale,
     pub(crate) now: ClusterTime,
     clock: Arc<AtomicI64>,
     pub(crate) store: MemoryStore,
@@ -81,13 +85,15 @@ pub(crate) struct World {
     count: u64,
     pub(crate) runs: BTreeMap<u64, SimRun>,
     pub(crate) oracle: Oracle,
+    /// The store stands still until then.
+    pub(crate) stalled_until: ClusterTime,
     /// When the last blow fell.
     pub(crate) suffered_until: ClusterTime,
     story: Vec<String>,
     tell: bool,
 }
 
-pub(crate) fn ms(millis: u64) -> Duration {
+pub(crate) const fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
 }
 
@@ -101,24 +107,58 @@ fn any<T: Copy>(rng: &mut fastrand::Rng, of: &[T]) -> T {
     of[rng.usize(..of.len())]
 }
 
+/// How much time goes by in a history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// A minute or so of jobs that are due every few seconds.
+    Minute,
+    /// Jobs that are due every few minutes, and calms of so many seconds at most between
+    /// blows.
+    Days(u64),
+}
+
+impl Scale {
+    fn schedules(self) -> [&'static str; 4] {
+        match self {
+            Self::Minute => ["* * * * * *", "*/2 * * * * *", "*/3 * * * * *", "*/5 * * * * *"],
+            Self::Days(_) => ["0 * * * * *", "0 */2 * * * *", "0 */15 * * * *", "0 0 * * * *"],
+        }
+    }
+
+    fn longest_catch_ups(self) -> [u64; 2] {
+        match self {
+            Self::Minute => [5, 60],
+            Self::Days(_) => [600, 86_400],
+        }
+    }
+
+    /// The longest time between two blows.
+    pub(crate) fn longest_calm(self) -> Duration {
+        match self {
+            Self::Minute => ms(3_000),
+            Self::Days(seconds) => ms(seconds * 1_000),
+        }
+    }
+}
+
 /// Two jobs with policies of every kind, and how they may look after a reload: the same
 /// with other commands, or with one more.
-fn tables(rng: &mut fastrand::Rng) -> Vec<Arc<JobTable>> {
+fn tables(rng: &mut fastrand::Rng, scale: Scale) -> Vec<Arc<JobTable>> {
     let mut jobs = String::new();
     for name in ["a", "b"] {
         jobs += &format!(
-            "[jobs.{name}]\nschedule = '*/{} * * * * *'\nshell = 'COMMAND'\nlease_ttl = '{}s'\n\
+            "[jobs.{name}]\nschedule = '{}'\nshell = 'COMMAND'\nlease_ttl = '{}s'\n\
              start_within = '{}ms'\nkill_grace = '1s'\noverlap = '{}'\non_crash = '{}'\n\
              max_takeovers = {}\ncatch_up = '{}'\ncatch_up_window = '{}s'\ncatch_up_limit = {}\n\
              retry = {{ attempts = {}, backoff = 'constant', min = '{}ms' }}\njitter = '{}ms'\n",
-            any(rng, &[2, 3, 5, 10]),
+            any(rng, &scale.schedules()),
             any(rng, &[1, 2, 4, 8]),
             any(rng, &[300, 1_000, 2_500, 8_000]),
             any(rng, &["skip", "allow", "wait", "replace"]),
             any(rng, &["takeover", "takeover", "skip"]),
             any(rng, &[0, 1, 3]),
             any(rng, &["none", "latest", "all"]),
-            any(rng, &[5, 60]),
+            any(rng, &scale.longest_catch_ups()),
             any(rng, &[1, 3]),
             any(rng, &[1, 1, 3]),
             any(rng, &[0, 200, 1_500]),
@@ -130,22 +170,23 @@ fn tables(rng: &mut fastrand::Rng) -> Vec<Arc<JobTable>> {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, tell: bool) -> Self {
+    pub(crate) fn new(seed: u64, scale: Scale, tell: bool) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let clock = Arc::new(AtomicI64::new(START * 1_000_000));
         let store = MemoryStore::at(Arc::clone(&clock));
-        let tables = tables(&mut rng);
+        let tables = tables(&mut rng, scale);
         let settings = Settings {
             max_clock_skew: ms(500),
             heartbeat: ms(5_000),
             drain_timeout: ms(rng.u64(0..6_000)),
             max_running: any(&mut rng, &[None, None, Some(1), Some(3)]),
-            retention: Retention { keep: ms(86_400_000), per_job: 100_000 },
+            retention: Retention { keep: ms(30 * 86_400_000), per_job: 100_000 },
         };
         let nodes = (0..NODES).map(|n| SimNode::new(n, &mut rng)).collect();
         let oracle = Oracle::new(&tables[0]);
         let mut world = Self {
             rng,
+            scale,
             now: ClusterTime::from_unix_micros(START * 1_000_000),
             clock,
             store,
@@ -158,6 +199,7 @@ impl World {
             count: 0,
             runs: BTreeMap::new(),
             oracle,
+            stalled_until: ClusterTime::from_unix_micros(START * 1_000_000),
             suffered_until: ClusterTime::from_unix_micros(START * 1_000_000),
             story: Vec::new(),
             tell,
@@ -209,10 +251,11 @@ impl World {
 
     fn happen(&mut self, item: Item) {
         match item {
-            Item::Arrive { node, epoch, deed, answered } => {
+            Item::Arrive { node, epoch, deed, answer } => {
                 let event = self.carry_out(node, *deed);
-                if answered {
-                    let back = self.delay();
+                if answer != Answer::Lost {
+                    let slow = if answer == Answer::Slow { self.rng.u64(10..120) } else { 0 };
+                    let back = self.delay() + ms(slow);
                     let event = Box::new(event);
                     self.schedule(self.now + back, Item::Tell { node, epoch, event });
                 }
@@ -281,6 +324,11 @@ impl World {
         ClusterTime::from_unix_micros(micros)
     }
 
+    /// What a node takes for the cluster's time.
+    pub(crate) fn believed(&self, node: usize) -> ClusterTime {
+        self.moment(node).cluster()
+    }
+
     fn moment(&self, node: usize) -> Now {
         Now { boot: self.boot(node), offset: self.nodes[node].offset() }
     }
@@ -308,7 +356,7 @@ impl World {
         self.act(node);
     }
 
-    fn act(&mut self, node: usize) {
+    pub(crate) fn act(&mut self, node: usize) {
         let now = self.moment(node);
         let Some(engine) = &mut self.nodes[node].engine else { return };
         let mut actions = Vec::new();
@@ -337,6 +385,7 @@ impl World {
             match action {
                 Action::Start(start) => self.begin_run(node, start),
                 Action::Tell(token, trust) => self.prolong(node, token, trust),
+                Action::Begin(token, at) => self.move_run(node, token, at),
                 Action::Stop(token, stop) => self.stop_run(node, token, stop),
                 Action::Reload(_) => self.load_table(node),
                 Action::CheckClock
@@ -384,7 +433,7 @@ impl SimNode {
             name,
             engine: None,
             boot_ahead: rng.i64(-1_000_000_000_000_000..0),
-            error: rng.i64(-4_000..=4_000),
+            error: clock_error(rng),
             epoch: 0,
             frozen: false,
             stash: Vec::new(),

@@ -7,6 +7,7 @@ mod contract;
 #[path = "../harness/mod.rs"]
 mod harness;
 mod memory;
+mod quorum;
 mod redis;
 mod redis_cluster;
 mod sentinel;

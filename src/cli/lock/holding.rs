@@ -153,7 +153,7 @@ impl Deadline {
         let room = (ttl / 20).min(Duration::from_millis(100));
         let (trust, trusted) = watch::channel(Trust::Until(guard.valid_until().minus(room)));
         let (stop, stopped) = watch::channel(None);
-        (Self { trust, _stop: stop, room }, Orders { trust: trusted, stop: stopped })
+        (Self { trust, _stop: stop, room }, Orders::at_once(trusted, stopped))
     }
 
     /// Follows the lock.

@@ -227,13 +227,12 @@ impl Lock {
         let patience = PATIENCE.max(self.wait);
         let settled = |health: &Health| match health {
             // Whether that part has the lock shows when it is asked for.
-            Health::Up | Health::Partly(_) => true,
             Health::Down(_) => fails_fast,
-            Health::Starting => false,
+            other => other.answers(),
         };
         drop(tokio::time::timeout(patience, health.wait_for(settled)).await);
         match &*health.borrow() {
-            Health::Up | Health::Partly(_) => Ok(()),
+            Health::Up | Health::Weakened { .. } | Health::Partly(_) => Ok(()),
             Health::Down(why) => Err(why.clone()),
             Health::Starting => Err(format!("no answer within {} s", patience.as_secs())),
         }

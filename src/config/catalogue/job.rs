@@ -30,12 +30,12 @@ pub static JOB: Section = Section {
         Key::new(
             "command",
             Kind::Command,
-            "A program and its arguments, as a list; no shell is involved. Exactly one of `command` and `shell`.",
+            "A program and its arguments, as a list; no shell is involved. Exactly one of `command`, `shell` and `http`.",
         )
         .also(&["cmd", "exec", "run", "program", "args"]),
-        Key::new("shell", Kind::Shell, "A line for `/bin/sh -c`. Exactly one of `command` and `shell`.")
+        Key::new("shell", Kind::Shell, "A line for `/bin/sh -c`. Exactly one of `command`, `shell` and `http`.")
             .also(&["script", "sh", "bash"]),
-        Key::later("http"),
+        Key::new("http", Kind::Table(&CALL), CALL.doc).also(&["request", "url", "curl", "webhook"]),
         Key::new(
             "timeout",
             Kind::Duration(ms(1), d(365), "a run without a limit is one without this key"),
@@ -158,11 +158,41 @@ pub static JOB: Section = Section {
         .preset(Preset::Texts(NODES))
         .also(&["hosts", "run_on", "only_on"])
         .common(),
-        Key::later("on_failure"),
-        Key::later("on_recovery"),
-        Key::later("on_missed"),
-        Key::later("on_takeover"),
-        Key::later("expect_every"),
+        Key::new(
+            "on_failure",
+            Kind::Channels,
+            "Who is told when a slot fails after all its retries, times out or is abandoned: names of `[notify.NAME]`. Of failures in a row the first is told, and one more every 20 hours.",
+        )
+        .also(&["on_error", "onfailure", "notify", "alert"])
+        .common(),
+        Key::new(
+            "on_recovery",
+            Kind::Channels,
+            "Who is told of the first success after a failure, or after the job was overdue.",
+        )
+        .also(&["on_success", "on_resolve"])
+        .common(),
+        Key::new(
+            "on_missed",
+            Kind::Channels,
+            "Who is told when slots were missed, for any reason but a pause. Of those in a row, with no run between, the first are told, and some more every 20 hours.",
+        )
+        .also(&["on_miss", "on_skip"])
+        .common(),
+        Key::new(
+            "on_takeover",
+            Kind::Channels,
+            "Who is told when a node was lost while it ran a slot and another runs it again.",
+        )
+        .also(&["on_crash_alert", "on_lost"])
+        .common(),
+        Key::new(
+            "expect_every",
+            Kind::Duration(s(1), d(400), "a job that need not succeed within a year needs no alarm"),
+            "An alarm, told to those of `on_failure` and of `on_missed`, when the job has not succeeded for so long, also if it never ran. Not while it is paused or switched off.",
+        )
+        .also(&["expect_within", "deadman", "max_silence"])
+        .common(),
     ],
 };
 

@@ -187,7 +187,8 @@ fn what_many_jobs_share_is_there_once() {
 
 #[test]
 fn an_empty_config_is_a_cluster_on_this_machine() {
-    let Config { cluster, log, jobs, sources } = config("");
+    let Config { cluster, http, log, jobs, sources } = config("");
+    assert_eq!(http, None);
     assert_eq!((cluster.name.as_str(), cluster.node.as_str()), ("default", "web-1"));
     let path = "/home/ada/.local/state/solocron/solocron.db".into();
     assert_eq!(cluster.store, StoreConfig::Sqlite { path });

@@ -249,16 +249,6 @@ fn what_to_run_and_when_must_be_there_and_make_sense() {
             "CRON_TZ=Asia/Tokyo",
             "",
         ),
-        (
-            "schedule = '@hourly'\nhttp = { url = 'https://example.com' }",
-            "http",
-            "`http` is not available yet",
-        ),
-        (
-            "schedule = '@hourly'\nshell = 'x'\nexpect_every = '26h'",
-            "expect_every",
-            "`expect_every` is not available yet",
-        ),
     ] {
         let text = format!("[jobs.a]\n{keys}\n");
         let errors = read(&text).unwrap_err();
@@ -270,24 +260,6 @@ fn what_to_run_and_when_must_be_there_and_make_sense() {
 }
 
 #[test]
-fn a_key_of_a_later_release_is_told_from_a_misspelt_one() {
-    let later = ["on_failure", "on_recovery", "on_missed", "on_takeover", "expect_every", "http"];
-    for key in later {
-        let text = format!("[jobs.a]\nschedule = '@hourly'\nshell = 'x'\n{key} = 'x'\n");
-        let errors = first_lines(&read(&text).unwrap_err());
-        assert_eq!(errors[0], format!("4:1: error: `{key}` is not available yet"));
-    }
-    for (text, said) in [
-        ("[http]\nlisten = 'x'", "1:2: error: `[http]` is not available yet"),
-        ("[[http.tokens]]\ntoken = 'x'", "1:3: error: `[http]` is not available yet"),
-        ("[notify.ops]\nwebhook = 'x'", "1:2: error: `[notify]` is not available yet"),
-        ("[defaults]\non_missed = ['ops']", "2:1: error: `on_missed` is not available yet"),
-    ] {
-        assert_eq!(first_lines(&read(text).unwrap_err()), [said]);
-    }
-}
-
-#[test]
 fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
     for (text, help) in [
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\ntimout='1s'", "did you mean `timeout`?"),
@@ -295,10 +267,7 @@ fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\nlease-ttl='1s'", "did you mean `lease_ttl`?"),
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\nworkdir='/'", "did you mean `cwd`?"),
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\nenvironment={}", "did you mean `env`?"),
-        (
-            "[jobs.a]\nschedule='@hourly'\nshell='x'\non_failures=[]",
-            "did you mean `on_failure`? It is not available yet.",
-        ),
+        ("[jobs.a]\nschedule='@hourly'\nshell='x'\non_failures=[]", "did you mean `on_failure`?"),
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\noverlapp='skip'", "did you mean `overlap`?"),
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\ncatchup='all'", "did you mean `catch_up`?"),
         ("[jobs.a]\nschedule='@hourly'\nshell='x'\nsplay='1m'", "did you mean `jitter`?"),

@@ -1,8 +1,12 @@
 //! The whole way from text to config.
 
+mod call;
 mod defaults;
 mod grammar;
+mod http;
 mod mistakes;
+mod notify;
+mod parts;
 mod random;
 mod reference;
 mod secrets;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use toml::Table;
 
-use super::catalogue::{CLUSTER, HISTORY, JOB, LOG, REDIS, RETRY};
+use super::catalogue::{
+    CALL, CLUSTER, HISTORY, HTTP, HTTP_TLS, HTTP_TOKEN, JOB, LOG, NOTIFY, REDIS, RETRY,
+};
 use super::keys::Section;
 use super::*;
 
@@ -45,16 +47,27 @@ fn the_reference_has_every_key_that_works_and_shows_its_default() {
             job.entry(key.clone()).or_insert(value.clone());
         }
     }
-    let sections: [(&Section, &Table); 6] = [
+    let http = tree["http"].as_table().unwrap();
+    let channels = tree["notify"].as_table().unwrap().values();
+    let mut channel = Table::new();
+    channels.for_each(|one| channel.extend(one.as_table().unwrap().clone()));
+    let sections: [(&Section, &Table); 11] = [
         (&CLUSTER, cluster),
         (&HISTORY, cluster["history"].as_table().unwrap()),
         (&REDIS, cluster["redis"].as_table().unwrap()),
+        (&HTTP, http),
+        (&HTTP_TLS, http["tls"].as_table().unwrap()),
+        (&HTTP_TOKEN, http["tokens"][0].as_table().unwrap()),
         (&LOG, tree["log"].as_table().unwrap()),
         (&JOB, &job),
         (&RETRY, job["retry"].as_table().unwrap()),
+        (&NOTIFY, &channel),
+        (&CALL, job["http"].as_table().unwrap()),
     ];
     for (section, table) in sections {
-        for key in section.keys.iter().filter(|key| key.works()) {
+        // A token has a secret or its hash.
+        let either = |key: &&super::keys::Key| key.name != "hash";
+        for key in section.keys.iter().filter(either) {
             let shown = table.get(key.name).unwrap_or_else(|| {
                 panic!("config/solocron.toml does not have `{}` of {}", key.name, section.title)
             });
@@ -72,8 +85,13 @@ fn the_reference_has_every_key_that_works_and_shows_its_default() {
 
 #[test]
 fn the_reference_can_be_switched_on_whole() {
-    let env =
-        machine().set("REDIS_PASSWORD", "x").set("SENTINEL_PASSWORD", "x").set("API_TOKEN", "x");
+    let env = machine()
+        .set("REDIS_PASSWORD", "x")
+        .set("SENTINEL_PASSWORD", "x")
+        .set("API_TOKEN", "x")
+        .set("SOLOCRON_TOKEN", "0123456789abcdef")
+        .set("OPS_WEBHOOK", "https://hooks.example/T0")
+        .set("OPS_SECRET", "x");
     let loaded = read_with(&all_switched_on(), &Overrides::default(), &env)
         .unwrap_or_else(|errors| panic!("{errors}"));
     let hello = loaded.config.jobs.iter().next().unwrap();
@@ -124,7 +142,9 @@ fn the_schema_has_what_works_and_nothing_else() {
     assert_eq!(job["lease_ttl"]["default"], "30s");
     assert_eq!(job["success_codes"]["default"], serde_json::json!([0]));
     assert!(job["lease_ttl"]["description"].as_str().unwrap().contains("From 1s to 1d"));
-    assert!(job.get("on_failure").is_none() && schema["properties"].get("http").is_none());
+    let channel = &schema["properties"]["notify"]["additionalProperties"];
+    assert_eq!(channel["properties"]["attempts"]["default"], 10);
+    assert_eq!(channel["oneOf"][1]["required"], serde_json::json!(["command"]));
     assert_eq!(job["overlap"]["enum"], serde_json::json!(["skip", "allow", "wait", "replace"]));
     assert_eq!(job["nodes"]["default"], serde_json::json!(["*"]));
     assert_eq!(job["retry"]["properties"]["attempts"]["maximum"], 100);

@@ -107,11 +107,11 @@ fn sentinels_have_credentials_of_their_own() {
 #[test]
 fn acknowledgements_are_asked_of_redis_only() {
     let with = |address: &str| format!("[cluster]\nmin_acks = 2\nstore = '{address}'");
-    for address in ["redis://h", "redis+sentinel://a,b,c/m"] {
+    for address in ["redis://h", "redis+sentinel://a,b,c/m", "redis+cluster://a,b"] {
         let Ok(StoreConfig::Redis(redis)) = store(&with(address)) else { panic!() };
-        assert_eq!(redis.min_acks, 2);
+        assert_eq!(redis.min_acks, Some(2));
     }
-    assert_eq!(redis("redis://h").min_acks, 0);
+    assert_eq!(redis("redis://h").min_acks, None);
     let warnings = read(&with("sqlite:/x.db")).unwrap().warnings;
     let warned = |text: &str| warnings.iter().any(|warning| warning.message.contains(text));
     assert!(warned("`min_acks` has no effect"), "{warnings}");
@@ -119,6 +119,50 @@ fn acknowledgements_are_asked_of_redis_only() {
         let text = format!("[cluster]\nstore = 'redis://h'\nmin_acks = {bad}");
         assert!(first_lines(&store(&text).unwrap_err())[0].starts_with("3:12: error"), "{bad}");
     }
+}
+
+#[test]
+fn acknowledgements_may_be_asked_for_in_the_address() {
+    for address in [
+        "redis://h",
+        "redis://h/1",
+        "redis://u:what?min_acks=5@h/1",
+        "redis+unix:///r.sock",
+        "redis+sentinel://a,b,c/m",
+        "redis+sentinel://a,b,c/m/1",
+        "redis+cluster://a,b:7000",
+        "rediss+cluster://u:p@a,b/0",
+    ] {
+        assert_eq!(redis(address).min_acks, None, "{address}");
+        let with = redis(&format!("{address}?min_acks=2"));
+        assert_eq!(with.min_acks, Some(2), "{address}");
+        assert_eq!(RedisConfig { min_acks: None, ..with }, redis(address));
+    }
+    assert_eq!(redis("redis+unix:///r.sock?min_acks=1&db=3").database, 3);
+    assert_eq!(redis("redis://h?").min_acks, None);
+}
+
+#[test]
+fn two_different_numbers_of_acknowledgements_are_refused_wherever_they_come_from() {
+    let both =
+        |beside: u32| format!("[cluster]\nmin_acks = {beside}\nstore = 'redis://h?min_acks=1'");
+    let Ok(StoreConfig::Redis(redis)) = store(&both(1)) else { panic!() };
+    assert_eq!(redis.min_acks, Some(1));
+    let said = |beside: u32| {
+        format!("error: `min_acks` is {beside} here, and 1 in the address of the store")
+    };
+    for beside in [0, 2] {
+        assert_eq!(
+            first_lines(&store(&both(beside)).unwrap_err()),
+            [format!("2:12: {}", said(beside))]
+        );
+    }
+    let flag = Overrides {
+        store: Some(Override::new("--store", "redis://h?min_acks=1")),
+        ..Overrides::default()
+    };
+    let read = read_with("[cluster]\nmin_acks = 2", &flag, &machine());
+    assert_eq!(first_lines(&read.unwrap_err()), [format!("2:12: {}", said(2))]);
 }
 
 #[test]
@@ -157,7 +201,27 @@ fn a_bad_address_is_underlined_where_it_goes_wrong() {
         ("redis://h/x", "x", "a database is a number, 0 by default", ""),
         ("redis://::1", "::1", "there is more than one `:` here", "an IPv6 address"),
         ("redis://[::1", "[::1", "this `[` is never closed", "an IPv6 address"),
-        ("redis://h?x=1", "h?x=1", "a host has only letters, digits, `.` and `-`", "give users"),
+        ("redis://h?x=1", "x=1", "this is not understood here", "behind `?` may stand min_acks="),
+        ("redis://h/1?db=1", "db=1", "this is not understood here", "behind `?` may stand min"),
+        (
+            "redis+cluster://a,b?min_acks=1&min_akcs=2",
+            "min_akcs=2",
+            "this is not understood here",
+            "behind `?` may stand min_acks=",
+        ),
+        (
+            "redis+sentinel://a,b/m/1?min_acks=-1",
+            "-1",
+            "min_acks is a number of replicas, from 0 to 100",
+            "write ?min_acks=1",
+        ),
+        (
+            "redis+cluster://a?min_acks=101",
+            "101",
+            "min_acks is a number of replicas, from 0 to 100",
+            "write ?min_acks=1",
+        ),
+        ("redis://h{i}", "h{i}", "a host has only letters, digits, `.` and `-`", "give users"),
         (
             "redis+unix://r.sock",
             "r.sock",
@@ -169,14 +233,14 @@ fn a_bad_address_is_underlined_where_it_goes_wrong() {
         (
             "redis://a,b,c",
             "redis://a,b,c",
-            "a store of several servers is not available yet",
-            kinds,
+            "the servers of a quorum have an address each",
+            "write redis://HOST,redis://HOST",
         ),
         (
             "redis://a,redis://b",
             "redis://a,redis://b",
-            "a store of several servers is not available yet",
-            kinds,
+            "a quorum has three servers or five, not 2",
+            "write redis://HOST,redis://HOST",
         ),
         (
             "redis-sentinel://a/m",
@@ -283,5 +347,50 @@ fn credentials_must_go_together() {
     ] {
         let errors = store(&format!("[cluster]\nstore='{store_and_keys}")).unwrap_err();
         assert_eq!(first_lines(&errors), [said]);
+    }
+}
+
+#[test]
+fn a_list_of_servers_is_a_quorum() {
+    let list = "[cluster]\nstore = [\"redis://a\", \"redis://b:7000/1\", \"${URL}\"]\n";
+    let shown = "redis://a:6379/0,redis://b:7000/1,redis://:***@db:6379/0";
+    assert_eq!(store(list).unwrap().to_string(), shown);
+    let commas = "[cluster]\nstore = \"redis://a,redis://b:7000/1,${URL}\"\n";
+    assert_eq!(store(commas).unwrap(), store(list).unwrap());
+    // What is said of Redis is said of each.
+    let keys = "[cluster]\nstore = [\"redis://a\", \"redis://b\", \"redis://c\"]\n\
+                [cluster.redis]\nusername = \"cron\"\npassword = \"${PW}\"\ntimeout = \"300ms\"";
+    let Ok(StoreConfig::Quorum(servers)) = store(keys) else { panic!() };
+    assert_eq!(servers.len(), 3);
+    for server in servers {
+        assert_eq!(server.username.as_deref(), Some("cron"));
+        assert_eq!(server.password.unwrap().expose(), "p@ss/wörd");
+        assert_eq!(server.timeout, Duration::from_millis(300));
+    }
+}
+
+#[test]
+fn a_quorum_that_is_none_is_refused_and_shows_no_password() {
+    for (keys, why) in [
+        ("store = [\"redis://a\", \"redis://b\"]", "three servers or five, not 2"),
+        ("store = []", "`store`"),
+        ("store = [\"redis://a\", \"redis://b\", 7]", "a server of a quorum is a text"),
+        ("store = [\"redis://a\", \"redis://b\", \"redis://a\"]", "this server is here twice"),
+        ("store = [\"redis://a\", \"redis://b\", \"sqlite:c\"]", "`store`"),
+        ("store = [\"redis://a\", \"redis://b\", \"redis+cluster://c\"]", "`store`"),
+        ("store = [\"redis://:hunter2@a\", \"redis://b\", \"redis://c:x\"]", "a port is a number"),
+        ("store = [\"redis://a\", \"redis://b\", \"${WRONG}\"]", "after expansion"),
+        (
+            "store = [\"redis://a\", \"redis://b\", \"redis://c\"]\nmin_acks = 1",
+            "a quorum has none",
+        ),
+        (
+            "store = \"redis://a?min_acks=1,redis://b,redis://:hunter2@c\"",
+            "`store`: `min_acks` is for a Redis with replicas, and a quorum has none",
+        ),
+        ("store = [\"redis://a\", \"redis://b\", \"redis://a?min_acks=0\"]", "a quorum has none"),
+    ] {
+        let errors = store(&format!("[cluster]\n{keys}")).unwrap_err().to_string();
+        assert!(errors.contains(why) && !errors.contains("hunter2"), "{keys}: {errors}");
     }
 }

@@ -1,6 +1,9 @@
 //! From due slots to claims, and from verdicts to what follows.
 
+use super::rules::{Known, Win, Winning};
+use super::waits::Withdrawal;
 use super::*;
+use crate::claim::attempt::{Turn, look_back, round};
 use crate::claim::desk::{Cause, Pending};
 use crate::claim::{Claim, Claimed, Grant, Refusal, Verdict};
 use crate::lease::trusted_until;
@@ -10,12 +13,14 @@ use crate::outcome::{MissedReason, SkippedReason};
 use crate::store::StoreError;
 
 impl Engine {
-    /// Puts every slot that is due on the desk.
+    /// Puts every slot on the desk that is due, or will be in a moment: each to be claimed
+    /// when it is this node's turn.
     pub(super) fn take_due_slots(&mut self, now: Now) {
         if !self.takes_slots() {
             return;
         }
-        let planned = self.queue.take_due(&self.table, now.cluster(), LOOKAHEAD);
+        let ahead = self.farthest_ahead();
+        let planned = self.queue.take_due(&self.table, now.cluster(), ahead, LOOKAHEAD);
         for job in planned.passed {
             let job = Arc::clone(self.entry(job));
             self.notice_gap(&job, now, now.cluster());
@@ -23,8 +28,27 @@ impl Engine {
         for due in planned.due {
             let job = Arc::clone(self.entry(due.job));
             let slot = Slot::scheduled(job.name.clone(), due.at);
-            let start_by = job.closes(due.at);
-            self.desk.put(slot, job, Cause::Due, start_by, now.boot, &mut self.tokens);
+            self.expect(now, slot, job);
+        }
+    }
+
+    /// Puts the slot on the desk, to be claimed when it is this node's turn.
+    pub(super) fn expect(&mut self, now: Now, slot: Slot, job: Arc<Job>) {
+        let at = self.attempt(&slot, &job).max(now.cluster());
+        let (start_by, at) = (job.closes(slot.at), now.offset.boot_instant(at));
+        self.desk.put(slot, job, Cause::Due, start_by, at, &mut self.tokens);
+    }
+
+    /// When this node tries a slot that is due, or will be.
+    fn attempt(&self, slot: &Slot, job: &Job) -> ClusterTime {
+        let due = job.due(slot.at);
+        let place = self.peers.place(slot, |node| job.may_run_on(node));
+        match self.pace().turn(place) {
+            Turn::Ahead(ahead) => due - ahead,
+            Turn::Behind => {
+                let round = round(place.of);
+                look_back(due, job.window(slot.at), round, self.peers.phase(round))
+            }
         }
     }
 
@@ -60,31 +84,14 @@ impl Engine {
     }
 
     fn claim(&self, slot: Slot, pending: &Pending) -> Claim {
-        let job = &pending.job;
-        Claim {
-            advance: self.phase == Phase::Open
-                && pending.cause == Cause::Due
-                && !self.gaps.contains_key(&crate::daemon::gaps::key(job))
-                && !self.desk.pending_before(&slot.job, slot.at),
-            token: pending.token,
-            ttl: job.lease_ttl,
-            due: match slot.trigger {
-                None => job.due(slot.at),
-                Some(_) => slot.at.cluster_time(),
-            },
-            start_by: pending.start_by,
-            overlap: job.policies.overlap,
-            max_takeovers: job.takeovers(),
-            takes_over: match pending.cause {
-                Cause::TakeOver(token) => Some(token),
-                Cause::Due | Cause::Ready => None,
-            },
-            keep_record: self.settings.keep_open(),
-            keep_settled: self.keep_settled(job, &slot),
-            retention: self.settings.retention,
-            digest: job.digest,
-            slot,
-        }
+        let Pending { job, token, cause, start_by, .. } = pending;
+        let known = Known {
+            opened: self.phase == Phase::Open,
+            gap: self.gaps.contains_key(&crate::daemon::gaps::key(job)),
+            earlier_pending: self.desk.pending_before(&slot.job, slot.at),
+        };
+        let advance = rules::advances(*cause, known);
+        rules::claim(job, &self.settings, slot, *token, *cause, *start_by, advance)
     }
 
     pub(super) fn on_claims_answered(
@@ -97,6 +104,7 @@ impl Engine {
     ) {
         match answer {
             Ok(claimed) => {
+                self.distance.note(now.boot.since(sent));
                 for (claim, claimed) in claims.into_iter().zip(claimed) {
                     events::beside_a_claim(&claim.slot, &claimed.entries);
                     self.on_verdict(now, sent, claim, claimed.verdict, actions);
@@ -139,16 +147,27 @@ impl Engine {
             Verdict::Refused(Refusal::HandedOver) => {
                 self.desk.resolved(slot);
             }
-            // The store's clock is behind what this node believes; the next
-            // heartbeat tells, and the claim is made again until then.
-            Verdict::Refused(Refusal::Early) => {
-                let due = now.offset.boot_instant(claim.due);
-                self.desk.early(slot, due, now.boot);
-            }
+            Verdict::Refused(Refusal::Early) => self.on_early(now, &claim),
             Verdict::Unknown(why) => {
                 tracing::debug!(%slot, why, "a claim has no verdict yet");
                 self.desk.unanswered(slot, SkippedReason::StoreDown, true, now.boot);
             }
+        }
+    }
+
+    /// Something keeps the slot from running that may be over when it is due; or the
+    /// store's clock is behind what this node believes: the next heartbeat tells, and the
+    /// claim is made again until then.
+    fn on_early(&mut self, now: Now, claim: &Claim) {
+        let slot = &claim.slot;
+        self.desk.early(slot, now.offset.boot_instant(claim.due), now.boot);
+        // The table may have been loaded anew meanwhile.
+        let news = self.desk.job(slot).and_then(|job| self.since_reload(now, slot, job));
+        if news.is_some()
+            && self.desk.give_up(slot)
+            && let Some(Withdrawal::Anew(job)) = news
+        {
+            self.expect(now, slot.clone(), job);
         }
     }
 
@@ -169,27 +188,38 @@ impl Engine {
         let Some(pending) = self.desk.resolved(&claim.slot) else { return };
         let job = Arc::clone(&pending.job);
         let trusted_until = trusted_until(sent, claim.ttl);
-        let too_late = trusted_until.minus(job.grace_on_lost_lease()) <= now.boot;
+        let winning = Winning {
+            cause: pending.cause,
+            due: claim.due,
+            start_by: claim.start_by,
+            trusted_until,
+            grace: job.grace_on_lost_lease(),
+            draining: self.is_draining(),
+        };
         let due = now.offset.boot_instant(claim.due);
-        if !self.is_draining() && due > now.boot {
-            // The clock was set since it was claimed: it is not due yet after all.
-            // Claimed again then, with the same token, it is won again.
-            self.desk.put_back(claim.slot, pending, due);
-            return;
+        let win = rules::won(now, &winning);
+        match win {
+            Win::NotYet => {
+                // With the same token it is won again then.
+                self.desk.put_back(claim.slot, pending, due.minus(self.farthest_ahead()));
+                return;
+            }
+            Win::AskAgain => {
+                self.desk.put_back(claim.slot, pending, now.boot);
+                return;
+            }
+            Win::GiveAway | Win::TakeBack | Win::Run => {}
         }
-        let may_start = pending.cause != Cause::Due || now.cluster() < claim.start_by;
-        if !self.is_draining() && too_late && may_start {
-            // The answer took most of the lease; asking again prolongs it.
-            self.desk.put_back(claim.slot, pending, now.boot);
-            return;
-        }
-        let running = Running::new(job, claim.slot, grant);
+        let withdrawal = self.since_reload(now, &claim.slot, &job);
+        let mut running = Running::new(job, claim.slot, grant);
         events::slot_claimed(running.as_run(claim.token));
-        if self.is_draining() {
+        if due > now.boot {
+            running.begins = Some(self.begins(now, claim.due));
+        }
+        if win == Win::GiveAway {
             self.book.enter(claim.token, claim.ttl, sent);
-            self.hand_over_unstarted(now, claim.token, running, None);
-        } else if too_late {
-            // Too late for its start window as well.
+            self.give_away(now, claim.token, running, Withdrawal::Draining, actions);
+        } else if win == Win::TakeBack {
             let slot = running.slot.clone();
             self.forfeit(&running.job, slot, claim.token, MissedReason::StoreDown);
         } else {
@@ -197,6 +227,13 @@ impl Engine {
                 events::control_triggered(running.as_run(claim.token));
             }
             self.book.enter(claim.token, claim.ttl, sent);
+            if let Some(withdrawal) = withdrawal {
+                self.give_away(now, claim.token, running, withdrawal, actions);
+                return;
+            }
+            if running.begins.is_some() {
+                self.look_before(due, now);
+            }
             actions.push(Action::Start(running.start(claim.token, trusted_until)));
             self.running.insert(claim.token, running);
         }
@@ -211,7 +248,7 @@ impl Engine {
         }
     }
 
-    fn forfeit(&mut self, job: &Job, slot: Slot, token: Token, reason: MissedReason) {
+    pub(super) fn forfeit(&mut self, job: &Job, slot: Slot, token: Token, reason: MissedReason) {
         self.forfeits.put(Forfeit {
             keep_record: self.keep_settled(job, &slot),
             retention: self.settings.retention,

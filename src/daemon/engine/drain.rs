@@ -20,7 +20,7 @@ pub(super) struct Drain {
 }
 
 impl Engine {
-    pub(super) fn on_drain(&mut self, now: Now, cause: &str) {
+    pub(super) fn on_drain(&mut self, now: Now, cause: &str, actions: &mut Vec<Action>) {
         if self.is_draining() {
             return;
         }
@@ -34,10 +34,11 @@ impl Engine {
         let alive = self.running.values().filter(|running| running.is_alive()).count();
         events::node_draining(cause, alive, self.settings.drain_timeout);
         self.hand_over_resting(now);
+        self.withdraw_all(now, actions);
     }
 
     pub(super) fn on_kill(&mut self, now: Now, actions: &mut Vec<Action>) {
-        self.on_drain(now, "a second signal");
+        self.on_drain(now, "a second signal", actions);
         if let Phase::Draining(drain) = &mut self.phase
             && drain.stopped != Some(Stop::Kill)
         {

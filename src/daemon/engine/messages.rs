@@ -52,6 +52,21 @@ pub struct Identity {
     pub started: BootInstant,
 }
 
+/// What a node shows of itself to who looks on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Vitals {
+    /// It claims what is due.
+    pub ready: bool,
+    /// It claims nothing new any more.
+    pub draining: bool,
+    /// How many runs it has in progress.
+    pub running: usize,
+    /// How many slots are planned: each job's next one, and those that are about to be due.
+    pub queued: usize,
+    /// How far its wall clock is ahead of the store's, in milliseconds, once that is known.
+    pub skew_ms: Option<i64>,
+}
+
 /// The settings that decisions depend on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
@@ -121,8 +136,13 @@ pub enum Event {
         /// How it ended.
         report: Report,
     },
-    /// The answer to [`Action::Sweep`].
-    Swept(StoreResult<Sweep>),
+    /// The answer to [`Action::Sweep`], sent at `sent`.
+    Swept {
+        /// When the request left.
+        sent: BootInstant,
+        /// What was found.
+        answer: StoreResult<Sweep>,
+    },
     /// The end of [`Action::SettleGaps`]: the schedules that were settled, with the
     /// store's time: every slot whose window had closed by then is accounted for.
     GapsSettled(Vec<(CursorKey, ClusterTime)>),
@@ -130,6 +150,8 @@ pub enum Event {
     ControlRead(StoreResult<Control>),
     /// The answer to [`Action::Heartbeat`].
     HeartbeatAnswered(StoreResult<HeartbeatReply>),
+    /// The answer to [`Action::ReadNodes`].
+    NodesRead(StoreResult<Vec<Heartbeat>>),
     /// The store's health changed.
     StoreHealth(Health),
     /// The wall clock is so far ahead of the cluster's (negative: behind), in microseconds.
@@ -157,6 +179,8 @@ pub struct Start {
     pub fence: Fence,
     /// How long its lease can be trusted, for now.
     pub trusted_until: BootInstant,
+    /// Its command begins then, as far as is known now; at once where that has passed.
+    pub not_before: BootInstant,
 }
 
 /// An open slot to settle.
@@ -199,6 +223,8 @@ pub enum Action {
     Start(Start),
     /// Tell a run about its lease.
     Tell(Token, Trust),
+    /// Have a run that has not begun begin at another instant.
+    Begin(Token, BootInstant),
     /// Have a run ended.
     Stop(Token, Stop),
     /// Look at the open slots, at most [`SWEEP`](super::SWEEP) of them.
@@ -217,6 +243,8 @@ pub enum Action {
     ReportDrift(Vec<(NodeName, String)>),
     /// Say that the node lives.
     Heartbeat(Heartbeat),
+    /// Find out which nodes live.
+    ReadNodes,
     /// Hold the wall clock against the cluster's.
     CheckClock,
     /// Remove what has outlived its time in the store.

@@ -9,8 +9,8 @@
 //!            ┌──────────── beat ────────────┐
 //!            ▼                              │
 //! opening ──► open: plan → due ─┐           │
-//!    │        ▲                 ├► claim ─┬─► won ──► run ──► completion ──► done
-//!    │        │ sweep → open ───┘         │             ▲          │
+//!    │        ▲      (ahead)    ├► claim ─┬─► won ──► run ──► completion ──► done
+//!    │        │ sweep → open ───┘         │  (waits)    ▲          │
 //!    │        │ (lapsed, ready)           │             └─ retry ──┘
 //!    │        │ cursors are known         ├─► held, done, waits, missed: skipped
 //!    │        └────────────────           ├─► refused late: gap ──► missed or caught up
@@ -22,15 +22,17 @@
 //! |---|---|
 //! | `claims` | from due slots to claims, and from verdicts to what follows |
 //! | `sweep` | open slots that want somebody: takeovers, what is ready, cancels |
+//! | `waits` | slots that were won ahead: their runs wait for their instant, or are withdrawn |
 //! | `runs`, `retries` | runs in progress, their leases, their ends, and what is tried again |
 //! | `cursors` | which cursors are asked for, where planning begins, gaps |
 //! | `upkeep` | what recurs, health, clocks, nodes that differ |
 //! | `reload`, `drain` | another table; the end |
+//! | [`rules`] | what an answer means: functions from values to values, which the model shares |
 //!
 //! Invariants:
 //!
 //! - A run starts only on [`Verdict::Won`](crate::claim::Verdict::Won), and only while
-//!   its lease can be trusted.
+//!   its lease can be trusted; and never before its slot is due.
 //! - Every slot that the queue gave out ends as a run, as skipped, or in a gap
 //!   that is settled: nothing is dropped silently.
 //! - A win moves a cursor only while the node knows that every earlier slot of
@@ -43,9 +45,11 @@ mod drain;
 mod messages;
 mod reload;
 mod retries;
+pub mod rules;
 mod runs;
 mod sweep;
 mod upkeep;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -54,7 +58,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use self::messages::{Abandon, Action, Event, Identity, Now, Settings, Start, Unless};
+pub use self::messages::{Abandon, Action, Event, Identity, Now, Settings, Start, Unless, Vitals};
 
 use self::cursors::Cursors;
 use self::drain::Drain;
@@ -62,7 +66,9 @@ use self::retries::Retries;
 use self::runs::Running;
 use self::sweep::Sweeps;
 use self::upkeep::{Commands, Others};
+use crate::claim::attempt::{Distance, Pace};
 use crate::claim::desk::Desk;
+use crate::claim::peers::Peers;
 use crate::claim::{Claimant, Token, Tokens};
 use crate::clock::{BootInstant, ClusterTime, Offset};
 use crate::daemon::gaps::Gap;
@@ -78,11 +84,6 @@ use crate::ticker::queue::{DueQueue, JobIndex};
 /// How far planning looks ahead. The coarse clock beats every second; three
 /// beats may fail before the precise timer has to plan by itself.
 pub const LOOKAHEAD: Duration = Duration::from_secs(4);
-
-/// How long the record of a settled slot outlives its start window and twice the
-/// tolerated skew: room for a store whose clock is set back a little. Beyond it
-/// the cursor holds late claims off.
-const RECORD_MARGIN: Duration = Duration::from_secs(300);
 
 /// A cursor that nobody asks for is kept so long: a yearly job must find its own.
 pub const CURSOR_KEPT: Duration = Duration::from_secs(400 * 86_400);
@@ -124,6 +125,12 @@ pub struct Engine {
     queue: DueQueue,
     desk: Desk,
     tokens: Tokens,
+    /// The nodes that slots are shared with.
+    peers: Peers,
+    /// How far the store is.
+    distance: Distance,
+    /// The offset by which runs that wait were told their instants.
+    followed: Offset,
     book: Book,
     running: BTreeMap<Token, Running>,
     retries: Retries,
@@ -141,6 +148,9 @@ pub struct Engine {
     /// A part of it does not answer.
     store_is_partly_down: bool,
     skewed: bool,
+    /// How far the wall clock was ahead of the store's when that was last looked at, in
+    /// microseconds.
+    wall_clock_ahead: Option<i64>,
     /// Runs that a drain had to end.
     killed: usize,
 }
@@ -155,6 +165,7 @@ impl Engine {
         offset: Offset,
     ) -> Self {
         let now = Now { boot: identity.started, offset };
+        let identity_node = identity.node.clone();
         let mut engine = Self {
             queue: DueQueue::new(),
             memory: Memory::new(identity.started),
@@ -162,6 +173,9 @@ impl Engine {
             cursors: Cursors::wanted(&table, now.boot),
             table_since: now.boot,
             identity,
+            peers: Peers::alone(identity_node),
+            distance: Distance::default(),
+            followed: offset,
             settings,
             table,
             phase: Phase::Opening { failed: false },
@@ -180,6 +194,7 @@ impl Engine {
             store_is_up: false,
             store_is_partly_down: false,
             skewed: false,
+            wall_clock_ahead: None,
             killed: 0,
         };
         engine.queue = engine.what_may_still_start(now);
@@ -211,15 +226,16 @@ impl Engine {
             Event::ForfeitsAnswered { forfeits, answer } => {
                 self.on_forfeits_answered(now, forfeits, answer);
             }
-            Event::RunEnded { token, report } => self.on_run_ended(now, token, report),
-            Event::Swept(answer) => self.on_swept(now, answer, actions),
+            Event::RunEnded { token, report } => self.on_run_ended(now, token, report, actions),
+            Event::Swept { sent, answer } => self.on_swept(now, sent, answer, actions),
             Event::GapsSettled(schedules) => self.on_gaps_settled(now, &schedules),
-            Event::ControlRead(answer) => self.on_control_read(answer, actions),
+            Event::ControlRead(answer) => self.on_control_read(now, answer, actions),
+            Event::NodesRead(answer) => self.on_nodes_read(answer),
             Event::HeartbeatAnswered(answer) => self.on_heartbeat_answered(answer, actions),
             Event::StoreHealth(health) => self.on_store_health(now, &health, actions),
             Event::WallClockAhead(micros) => self.on_wall_clock_ahead(micros),
             Event::Reloaded(table, settings) => self.on_reloaded(now, table, settings, actions),
-            Event::Drain(cause) => self.on_drain(now, cause),
+            Event::Drain(cause) => self.on_drain(now, cause, actions),
             Event::Kill => self.on_kill(now, actions),
         }
     }
@@ -227,6 +243,7 @@ impl Engine {
     /// What to do at `now`, after everything that happened was taken in.
     pub fn act(&mut self, now: Now, actions: &mut Vec<Action>) {
         self.go_on_draining(now, actions);
+        self.follow_the_clock(now, actions);
         self.take_due_slots(now);
         self.give_up_expired_claims(now);
         self.make_claims(now, actions);
@@ -247,7 +264,7 @@ impl Engine {
     pub fn next_wake(&self, now: Now) -> Option<BootInstant> {
         let due = self.queue.next_wake().filter(|_| self.takes_slots());
         [
-            due.map(|at| now.offset.boot_instant(at)),
+            due.map(|at| now.offset.boot_instant(at - self.farthest_ahead())),
             self.desk.next_attempt().filter(|_| self.claims_now() && self.room() > 0),
             self.book.next_renewal(),
             self.retries.next(),
@@ -266,6 +283,21 @@ impl Engine {
         self.phase == Phase::Finished
     }
 
+    /// What the node shows of itself.
+    pub fn vitals(&self) -> Vitals {
+        Vitals {
+            ready: self.phase == Phase::Open,
+            draining: self.is_draining(),
+            running: self.runs_in_progress(),
+            queued: self.queue.len(),
+            skew_ms: self.wall_clock_ahead.map(|micros| micros / 1000),
+        }
+    }
+
+    fn runs_in_progress(&self) -> usize {
+        self.running.values().filter(|running| running.takes_room()).count()
+    }
+
     fn takes_slots(&self) -> bool {
         matches!(self.phase, Phase::Opening { failed: true } | Phase::Open)
     }
@@ -276,6 +308,17 @@ impl Engine {
 
     fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining(_) | Phase::Finished)
+    }
+
+    /// When slots are tried.
+    fn pace(&self) -> Pace {
+        let max_clock_skew = self.settings.max_clock_skew;
+        Pace { round_trip: self.distance.round_trip(), max_clock_skew }
+    }
+
+    /// How far ahead of its instant a slot is tried at most.
+    fn farthest_ahead(&self) -> Duration {
+        self.pace().farthest(self.peers.count())
     }
 
     /// How many more slots the node may have: those that it may win included.
@@ -299,13 +342,9 @@ impl Engine {
         job.may_run_on(&self.identity.node)
     }
 
-    /// How long the record of a settled slot of `job` is kept. Beyond it the cursor
-    /// holds late claims off; a wish that is repeated has only the record.
+    /// How long the record of a settled slot of `job` is kept.
     fn keep_settled(&self, job: &Job, slot: &Slot) -> Duration {
-        match slot.trigger {
-            Some(_) => self.settings.keep_open(),
-            None => job.window(slot.at) + self.settings.max_clock_skew * 2 + RECORD_MARGIN,
-        }
+        rules::keep_settled(job, &self.settings, slot)
     }
 }
 

@@ -22,6 +22,7 @@ impl Engine {
         }
         // What is due was due under the old table.
         self.take_due_slots(now);
+        let planned = self.desk.take_planned(now.cluster());
         let old = std::mem::replace(&mut self.table, Arc::clone(&table));
         let old_since = std::mem::replace(&mut self.table_since, now.boot);
         self.settings = settings;
@@ -30,8 +31,17 @@ impl Engine {
             self.cursors.wanted = true;
             return;
         }
-        let positions = std::mem::take(&mut self.queue).positions();
+        let mut positions = std::mem::take(&mut self.queue).positions();
+        // What was to be claimed ahead comes under the new one.
+        for (slot, _) in planned {
+            let place = old.position(&slot.job).and_then(|place| u32::try_from(place).ok());
+            if let Some(place) = place {
+                let next = positions.entry(JobIndex(place)).or_insert(slot.at);
+                *next = slot.at.min(*next);
+            }
+        }
         self.keep_what_has_come(now, &old, &positions);
+        self.withdraw_what_changed(now, actions);
         let position = |job: &Job| {
             let place = old.position(&job.name)?;
             let same = old[place].digest == job.digest;

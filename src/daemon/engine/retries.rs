@@ -14,6 +14,9 @@ use super::runs::Stage;
 /// renewed lately.
 const LEASE_PAUSE: Duration = Duration::from_millis(100);
 
+/// What a slot did that ended between two runs.
+pub(super) const RESTED: &str = "it waited for its next try";
+
 /// When which slot's next run begins.
 #[derive(Debug, Default)]
 pub(super) struct Retries {
@@ -47,29 +50,21 @@ impl Retries {
 }
 
 impl Engine {
-    /// Whether a run that ended with `outcome` is followed by another.
-    pub(super) fn is_tried_again(&self, token: Token, outcome: Outcome) -> bool {
-        matches!(outcome, Outcome::Failed | Outcome::TimedOut)
-            && self.running.get(&token).is_some_and(|running| {
-                running.cancelled.is_none()
-                    && running.job.policies.retry.allows(running.failures + 1)
-            })
-    }
-
     /// The end of a failed run is written: its slot rests until the next.
     pub(super) fn rest(&mut self, now: Now, token: Token) {
         let Some(mut running) = self.running.remove(&token) else { return };
         let seed = running.fence.get();
         running.failures += 1;
         running.attempt += 1;
+        (running.begins, running.withdrawn) = (None, None);
         let wait = running.job.policies.retry.wait_before(running.failures, seed);
         let until = now.boot + wait;
         events::run_retrying(running.as_run(token), running.failures, wait);
         if running.cancelled.is_some() {
             self.running.insert(token, running);
-            self.end_without_run(now, token, Outcome::Cancelled);
+            self.end_without_run(now, token, Outcome::Cancelled, RESTED);
         } else if self.is_draining() {
-            self.hand_over_unstarted(now, token, running, Some(until));
+            self.hand_over_unstarted(now, token, running, Some(now.offset.cluster_time(until)));
         } else {
             running.stage = Stage::Rests(until);
             self.running.insert(token, running);
@@ -112,6 +107,7 @@ impl Engine {
         for (token, until) in resting {
             self.retries.forget(token);
             if let Some(running) = self.running.remove(&token) {
+                let until = now.offset.cluster_time(until);
                 self.hand_over_unstarted(now, token, running, Some(until));
             }
         }

@@ -1,10 +1,12 @@
 //! Runs in progress: their leases, and the record of their end.
 
+use super::rules::{Held, Renewed};
+use super::waits::Withdrawal;
 use super::*;
 use crate::claim::{Fence, Grant};
 use crate::log::events::{self, Finish, LeaseLoss};
 use crate::outcome::{CancelCause, Outcome};
-use crate::policy::{OnCrash, Overlap};
+use crate::policy::Overlap;
 use crate::run::{Report, Trust};
 use crate::store::{Ownership, Renewal, Then};
 
@@ -21,6 +23,19 @@ pub(super) struct Running {
     /// Why it is to end, if somebody said so.
     pub(super) cancelled: Option<CancelCause>,
     pub(super) stage: Stage,
+    /// When its first run begins, where it was claimed ahead of that.
+    pub(super) begins: Option<Begins>,
+    /// Why that was told not to begin, if it was.
+    pub(super) withdrawn: Option<Withdrawal>,
+}
+
+/// When a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Begins {
+    /// Never before that.
+    pub(super) at: ClusterTime,
+    /// Its keeper was told that this is then.
+    pub(super) told: BootInstant,
 }
 
 /// How far a slot has come that this node holds.
@@ -38,7 +53,17 @@ pub(super) enum Stage {
 impl Running {
     pub(super) fn new(job: Arc<Job>, slot: Slot, grant: Grant) -> Self {
         let Grant { fence, attempt, failures } = grant;
-        Self { job, slot, attempt, fence, failures, cancelled: None, stage: Stage::Alive }
+        Self {
+            job,
+            slot,
+            attempt,
+            fence,
+            failures,
+            cancelled: None,
+            stage: Stage::Alive,
+            begins: None,
+            withdrawn: None,
+        }
     }
 
     /// As events name it, held under `token`.
@@ -60,6 +85,7 @@ impl Running {
             attempt: self.attempt,
             fence: self.fence,
             trusted_until,
+            not_before: self.begins.map_or(BootInstant::from_nanos(0), |begins| begins.told),
         }
     }
 
@@ -69,6 +95,15 @@ impl Running {
 
     pub(super) fn rests(&self) -> bool {
         matches!(self.stage, Stage::Rests(_))
+    }
+
+    /// How far it has come, as the answer to a renewal sees it.
+    fn held(&self) -> Held {
+        match self.stage {
+            Stage::Alive => Held::Alive,
+            Stage::Rests(_) => Held::Rests,
+            Stage::Over { .. } => Held::Over,
+        }
     }
 
     /// Whether it counts for `max_running`.
@@ -116,27 +151,31 @@ impl Engine {
         };
         for (renewal, ownership) in renewals.iter().zip(answer) {
             let token = renewal.token;
-            if ownership == Ownership::Ours {
-                self.book.granted(token, sent);
-                if let Some(until) = self.book.trusted_until(token) {
-                    actions.push(Action::Tell(token, Trust::Until(until)));
+            let held = self.running.get(&token).map_or(Held::Over, Running::held);
+            match rules::renewed(&ownership, held) {
+                Renewed::Granted => {
+                    self.book.granted(token, sent);
+                    if let Some(until) = self.book.trusted_until(token) {
+                        actions.push(Action::Tell(token, Trust::Until(until)));
+                    }
                 }
-                continue;
-            }
-            match self.running.get(&token) {
-                Some(running) if running.is_alive() => {
+                Renewed::Lost => {
+                    self.tell_of_loss(token, &ownership);
                     self.book.strike(token);
-                    events::lease_lost(running.as_run(token), loss(&ownership));
                     actions.push(Action::Tell(token, Trust::Lost));
                 }
-                Some(running) if running.rests() => {
-                    events::lease_lost(running.as_run(token), loss(&ownership));
+                Renewed::LetGo => {
+                    self.tell_of_loss(token, &ownership);
                     self.let_go(token);
                 }
-                // Of a run that is over the answer to its completion tells: that may
-                // have been first.
-                Some(_) | None => self.book.unanswered(token, now.boot),
+                Renewed::Unclear => self.book.unanswered(token, now.boot),
             }
+        }
+    }
+
+    fn tell_of_loss(&self, token: Token, ownership: &Ownership) {
+        if let Some(running) = self.running.get(&token) {
+            events::lease_lost(running.as_run(token), loss(ownership));
         }
     }
 
@@ -147,14 +186,25 @@ impl Engine {
         self.running.remove(&token);
     }
 
-    pub(super) fn on_run_ended(&mut self, now: Now, token: Token, report: Report) {
+    pub(super) fn on_run_ended(
+        &mut self,
+        now: Now,
+        token: Token,
+        report: Report,
+        actions: &mut Vec<Action>,
+    ) {
+        if report.outcome == Outcome::HandedOver && !report.began {
+            return self.on_never_began(now, token, actions);
+        }
         let Some(running) = self.running.get(&token) else { return };
         if report.outcome == Outcome::LeaseLost && self.book.holds(token) {
             events::lease_lost(running.as_run(token), LeaseLoss::NotRenewed);
         }
         // What else a drain tells a run to do, it does by itself.
         let cut_short = report.outcome == Outcome::HandedOver;
-        let report = self.by_policy(running, report);
+        let policies = Arc::clone(&running.job.policies);
+        let written = rules::ended(report.outcome, policies.on_crash);
+        let report = as_written(report, written);
         let finish = Finish {
             outcome: report.outcome,
             exit_code: report.exit_code,
@@ -163,32 +213,14 @@ impl Engine {
             error: report.error.as_deref(),
         };
         events::run_finished(running.as_run(token), &finish);
-        if report.outcome == Outcome::LeaseLost {
-            // Whoever settles the slot writes what became of it; this node could
-            // not prove that it was still its own.
+        let (failures, cancelled) = (running.failures, running.cancelled.is_some());
+        let Some(written) = written else {
             self.let_go(token);
             return;
-        }
-        self.killed += usize::from(cut_short);
-        let then = match report.outcome {
-            Outcome::HandedOver => Then::HandOver(None),
-            _ if self.is_tried_again(token, report.outcome) => Then::Retry,
-            _ => Then::Settle,
         };
+        self.killed += usize::from(cut_short);
+        let then = rules::then(written, &policies, failures, cancelled);
         self.write_end(now, token, report, then);
-    }
-
-    /// What a drain ended is handed over, unless the job must not run again.
-    fn by_policy(&self, running: &Running, mut report: Report) -> Report {
-        if report.outcome != Outcome::HandedOver {
-            return report;
-        }
-        if running.job.policies.on_crash == OnCrash::Skip {
-            report.outcome = Outcome::Cancelled;
-            let why = "the node was draining, and its job says on_crash = \"skip\"";
-            report.error = Some(format!("ended: {why}"));
-        }
-        report
     }
 
     /// A slot that is not running here is given to the others; to be run at
@@ -198,18 +230,20 @@ impl Engine {
         now: Now,
         token: Token,
         running: Running,
-        not_before: Option<BootInstant>,
+        not_before: Option<ClusterTime>,
     ) {
         self.running.insert(token, running);
-        let not_before = not_before.map(|at| now.offset.cluster_time(at));
-        let why = format!("{} was draining and did not start it", self.identity.node);
+        let why = match self.is_draining() {
+            true => format!("{} was draining and did not start it", self.identity.node),
+            false => format!("{} may not run it any more", self.identity.node),
+        };
         let report = unstarted(now, Outcome::HandedOver, why);
         self.write_end(now, token, report, Then::HandOver(not_before));
     }
 
     /// A slot whose next run has not begun ends with `outcome`.
-    pub(super) fn end_without_run(&mut self, now: Now, token: Token, outcome: Outcome) {
-        let report = unstarted(now, outcome, "it waited for its next try".to_owned());
+    pub(super) fn end_without_run(&mut self, now: Now, token: Token, outcome: Outcome, why: &str) {
+        let report = unstarted(now, outcome, why.to_owned());
         self.write_end(now, token, report, Then::Settle);
     }
 
@@ -272,10 +306,21 @@ impl Engine {
     }
 }
 
+/// The report of a run that is written down as `written`.
+fn as_written(mut report: Report, written: Option<Outcome>) -> Report {
+    if let Some(outcome) = written.filter(|outcome| *outcome != report.outcome) {
+        report.outcome = outcome;
+        let why = "the node was draining, and its job says on_crash = \"skip\"";
+        report.error = Some(format!("ended: {why}"));
+    }
+    report
+}
+
 /// The end of a run that never began.
 fn unstarted(now: Now, outcome: Outcome, why: String) -> Report {
     Report {
         outcome,
+        began: false,
         exit_code: None,
         signal: None,
         error: Some(why),

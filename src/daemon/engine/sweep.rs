@@ -7,17 +7,21 @@
 
 use std::collections::HashSet;
 
+use super::retries::RESTED;
+use super::rules::Fate;
 use super::*;
-use crate::claim::desk::Cause;
 use crate::log::events;
 use crate::outcome::Outcome;
-use crate::policy::{OnCrash, Overlap};
+use crate::policy::Overlap;
 use crate::run::Stop;
 use crate::store::{Abandonment, Cancel, Open, OpenState, Sweep};
 
 /// A slot that this node may not run is left to the others for so long: their tables
 /// may differ while a deployment rolls, and the nodes that may run it may be away.
 const UNTAKEN_FOR: Duration = Duration::from_secs(600);
+
+/// How often it is looked at least.
+const PERIOD: Duration = Duration::from_secs(1);
 
 /// Two sweeps are at least so far apart.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -42,6 +46,11 @@ impl Sweeps {
     pub(super) fn store_is_back(&mut self, now: BootInstant) {
         self.untaken.clear();
         self.want(now);
+    }
+
+    /// One is wanted a while after the last.
+    pub(super) fn want_next(&mut self, now: BootInstant) {
+        self.want(self.last.map_or(now, |last| last + PERIOD));
     }
 
     /// One is wanted at `at`, or earlier.
@@ -77,11 +86,13 @@ impl Engine {
     pub(super) fn on_swept(
         &mut self,
         now: Now,
+        sent: BootInstant,
         answer: StoreResult<Sweep>,
         actions: &mut Vec<Action>,
     ) {
         self.sweeps.under_way = false;
         let Ok(sweep) = answer else { return };
+        self.distance.note(now.boot.since(sent));
         for cancel in sweep.cancels {
             self.cancel(now, &cancel, actions);
         }
@@ -91,7 +102,7 @@ impl Engine {
         if let Some(next) = sweep.next {
             self.sweeps.want(now.offset.boot_instant(next));
         }
-        self.heed_version(sweep.control, actions);
+        self.heed_version(now, sweep.control, actions);
         // What this node has no room for is not its business: another may take it.
         let mut room = self.room();
         let mut abandoned = Vec::new();
@@ -103,7 +114,8 @@ impl Engine {
             if self.running.contains_key(&open.token) {
                 continue;
             }
-            match self.what_becomes_of(&open) {
+            let job = self.find(&open.slot);
+            match rules::open_slot(&self.identity.node, job.as_ref(), &open) {
                 Fate::Claim(job, cause) => {
                     let turns = job.policies.overlap != Overlap::Allow
                         && matches!(open.state, OpenState::Ready(_));
@@ -132,39 +144,6 @@ impl Engine {
         }
     }
 
-    fn what_becomes_of(&self, open: &Open) -> Fate {
-        let Some(job) = self.find(&open.slot) else {
-            return Fate::Leave(Unless::HasAnotherTable, "no node has its job");
-        };
-        let may_run = || Unless::MayRun(Arc::clone(&job));
-        match open.state {
-            OpenState::Lost => {
-                if open.takeovers < job.takeovers() && self.is_for_us(&job) {
-                    return Fate::Claim(job, Cause::TakeOver(open.token));
-                }
-                if open.takeovers < job.takeovers() {
-                    return Fate::Leave(may_run(), "no node that may run it took it over");
-                }
-                Fate::Abandon(match job.policies.on_crash {
-                    OnCrash::Skip => "its job says on_crash = \"skip\"".to_owned(),
-                    OnCrash::Takeover => format!(
-                        "it was taken over {} times, as often as max_takeovers allows",
-                        open.takeovers
-                    ),
-                })
-            }
-            // Who switches a job off may still run it by hand.
-            OpenState::Ready(_) if self.is_for_us(&job) => {
-                if job.enabled || open.slot.trigger.is_some() {
-                    Fate::Claim(job, Cause::Ready)
-                } else {
-                    Fate::Leave(Unless::HasAnotherTable, "its job is switched off")
-                }
-            }
-            OpenState::Ready(_) => Fate::Leave(may_run(), "no node that may run it was there"),
-        }
-    }
-
     fn abandonment(&self, open: Open, why: String, unless: Option<Unless>) -> Abandon {
         let keep_record = match self.find(&open.slot) {
             Some(job) => self.keep_settled(&job, &open.slot),
@@ -188,17 +167,7 @@ impl Engine {
             actions.push(Action::Stop(cancel.token, Stop::Cancel));
         } else if running.rests() {
             self.retries.forget(cancel.token);
-            self.end_without_run(now, cancel.token, Outcome::Cancelled);
+            self.end_without_run(now, cancel.token, Outcome::Cancelled, RESTED);
         }
     }
-}
-
-/// What this node does about an open slot.
-enum Fate {
-    /// It claims it.
-    Claim(Arc<Job>, Cause),
-    /// Nobody may run it; why.
-    Abandon(String),
-    /// Another node may want it; which, and why it has no end, should there be none.
-    Leave(Unless, &'static str),
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::control::Control;
 use crate::log::events;
 use crate::name::NodeName;
-use crate::node::{BootId, Heartbeat, HeartbeatReply};
+use crate::node::{BootId, Heartbeat, HeartbeatReply, KEPT};
 use crate::store::Health;
 use crate::ticker::beat::Duty;
 
@@ -17,6 +17,12 @@ pub(super) struct Commands {
     /// The last that was read; none before the first time.
     known: Option<Control>,
     reading: bool,
+}
+
+impl Commands {
+    pub(super) fn is_reading(&self) -> bool {
+        self.reading
+    }
 }
 
 /// What is known of the other nodes.
@@ -42,6 +48,8 @@ impl Engine {
         for duty in self.rota.take_due(now.boot) {
             match duty {
                 Duty::Plan => self.plan(now),
+                // One that came between the beats counts as well.
+                Duty::Sweep if self.phase == Phase::Open => self.sweeps.want_next(now.boot),
                 Duty::Sweep => self.sweep(now, actions),
                 Duty::Heartbeat => actions.push(Action::Heartbeat(self.heartbeat(now))),
                 Duty::CheckClock => actions.push(Action::CheckClock),
@@ -77,7 +85,10 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             table: self.table.digest().to_string(),
             draining: self.is_draining(),
-            keep: self.settings.heartbeat * 3,
+            running: u32::try_from(self.runs_in_progress()).ok(),
+            skew_ms: self.wall_clock_ahead.map(|micros| micros / 1000),
+            keep: self.settings.heartbeat * KEPT,
+            heard_at: now.cluster(),
         }
     }
 
@@ -86,7 +97,11 @@ impl Engine {
         answer: StoreResult<HeartbeatReply>,
         actions: &mut Vec<Action>,
     ) {
-        let Ok(reply) = answer else { return };
+        let Ok(reply) = answer else {
+            // The others are to see that this node lives before they miss a second one.
+            return self.rota.want(Duty::Heartbeat);
+        };
+        actions.push(Action::ReadNodes);
         self.others.beats += 1;
         // The first heartbeat replaces that of this node's last start, if any;
         // whoever is replaced later was alive at the same time.
@@ -98,6 +113,14 @@ impl Engine {
             events::node_duplicate(other);
         }
         self.notice_drift(reply.differing, actions);
+    }
+
+    /// The nodes that slots are shared with: those that claim, by the same table.
+    pub(super) fn on_nodes_read(&mut self, answer: StoreResult<Vec<Heartbeat>>) {
+        let Ok(nodes) = answer else { return };
+        let table = self.table.digest().to_string();
+        let shares = |node: &Heartbeat| !node.draining && node.table == table;
+        self.peers.are(nodes.into_iter().filter(shares).map(|node| node.node));
     }
 
     /// Nodes whose tables differ for longer than it takes to load one on all of them.
@@ -117,20 +140,26 @@ impl Engine {
     }
 
     /// The version of the control state that the store says is the newest.
-    pub(super) fn heed_version(&mut self, version: u64, actions: &mut Vec<Action>) {
+    pub(super) fn heed_version(&mut self, now: Now, version: u64, actions: &mut Vec<Action>) {
         let known = self.commands.known.as_ref().map(|control| control.version);
         if known != Some(version) && !self.commands.reading {
             self.commands.reading = true;
             actions.push(Action::ReadControl);
+            self.hold_those_that_wait(now, actions);
         }
     }
 
     pub(super) fn on_control_read(
         &mut self,
+        now: Now,
         answer: StoreResult<Control>,
         actions: &mut Vec<Action>,
     ) {
         self.commands.reading = false;
+        if let Ok(control) = &answer {
+            self.withdraw_what_is_paused(now, control, actions);
+        }
+        self.let_those_begin_that_wait(now, actions);
         let Ok(control) = answer else { return };
         let node = &self.identity.node;
         let known = self.commands.known.take();
@@ -160,8 +189,9 @@ impl Engine {
     pub(super) fn on_store_health(&mut self, now: Now, health: &Health, actions: &mut Vec<Action>) {
         match health {
             Health::Starting => {}
-            Health::Up if self.store_is_up && !self.store_is_partly_down => {}
-            Health::Up => {
+            Health::Up | Health::Weakened { .. }
+                if self.store_is_up && !self.store_is_partly_down => {}
+            Health::Up | Health::Weakened { .. } => {
                 self.store_is_partly_down = false;
                 self.memory.store_came_up(now.boot);
                 self.on_store_is_back(now, actions);
@@ -176,6 +206,8 @@ impl Engine {
             }
             Health::Down(_) => {
                 self.store_is_up = false;
+                // Who is there when it comes back is not known.
+                self.peers.are([]);
                 self.memory.store_went_down(now.boot);
             }
         }
@@ -199,5 +231,6 @@ impl Engine {
             events::clock_skew(micros / 1000);
         }
         self.skewed = skewed;
+        self.wall_clock_ahead = Some(micros);
     }
 }

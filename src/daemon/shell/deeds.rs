@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::Shell;
 use super::sources::read_clock;
-use crate::clock::{BootInstant, Reading, wall_now};
+use crate::clock::{BootInstant, Offset, Reading, wall_now};
 use crate::daemon::engine::{
     Abandon, Action, CURSOR_KEPT, Event, SWEEP, TABLE_KEPT, Unless, claimant, slot_time,
 };
@@ -30,8 +30,11 @@ impl Shell {
     pub(super) fn perform(&mut self, action: Action) {
         let store = Arc::clone(&self.store);
         match action {
-            Action::Start(start) => self.runs.start(start, &self.identity, self.sender.clone()),
+            Action::Start(start) => {
+                self.runs.start(start, &self.identity, &self.clock, self.sender.clone());
+            }
             Action::Tell(token, trust) => self.runs.tell(token, trust),
+            Action::Begin(token, at) => self.runs.begin(token, at),
             Action::Stop(token, stop) => self.runs.stop(token, stop),
             Action::Ready => {
                 events::node_started(
@@ -95,10 +98,16 @@ impl Shell {
                 });
             }
             Action::Sweep => {
-                self.answer(async move { Event::Swept(store.sweep(SWEEP).await) });
+                self.answer(async move {
+                    let sent = BootInstant::now();
+                    Event::Swept { sent, answer: store.sweep(SWEEP).await }
+                });
             }
             Action::Abandon(lapsed) => self.abandon(lapsed),
             Action::SettleGaps(gaps, memory) => self.settle_gaps(gaps, memory),
+            Action::ReadNodes => {
+                self.answer(async move { Event::NodesRead(store.nodes().await) });
+            }
             Action::Heartbeat(heartbeat) => self.heartbeat(heartbeat),
             Action::Prune => {
                 let retention = self.settings.retention;
@@ -150,7 +159,8 @@ impl Shell {
             let opened = async {
                 inspect(&*store, &warned).await?;
                 // Only now is it certain what time it is in the cluster.
-                clock.set(read_clock(&*store).await?.refine(Some(clock.offset())));
+                let reading = read_clock(&*store).await?;
+                clock.set(reading.refine([clock.offset(), Offset::of_wall_clock()]));
                 let mut by_start: BTreeMap<BootInstant, Vec<Arc<Job>>> = BTreeMap::new();
                 for (job, since) in jobs {
                     by_start.entry(since).or_default().push(job);
@@ -176,7 +186,7 @@ impl Shell {
             let answer = store.heartbeat(&heartbeat).await;
             if let Ok(reply) = &answer {
                 let reading = Reading { sent, received: BootInstant::now(), store: reply.now };
-                clock.set(reading.refine(Some(clock.offset())));
+                clock.set(reading.refine([clock.offset(), Offset::of_wall_clock()]));
             }
             Event::HeartbeatAnswered(answer)
         });
@@ -231,9 +241,12 @@ impl Shell {
         let store = Arc::clone(&self.store);
         let node = self.identity.node.clone();
         let table = self.table.digest().to_string();
+        let pointer = self.pointer.clone();
         tokio::spawn(async move {
-            if let Err(error) = abandon(&*store, &node, &table, open).await {
-                tracing::debug!(%error, "open slots wait for the next sweep");
+            let jobs: Vec<_> = open.iter().map(|open| open.what.slot.job.clone()).collect();
+            match abandon(&*store, &node, &table, open).await {
+                Ok(()) => jobs.iter().for_each(|job| pointer.look_at(job)),
+                Err(error) => tracing::debug!(%error, "open slots wait for the next sweep"),
             }
         });
     }

@@ -12,15 +12,19 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use self::sources::{beat, first_reading, sleep_until, watch_health};
+use crate::alert::watch::{LAST_WORDS, OpenLocks, Pointer, Post, Watch};
 use crate::clock::{BootInstant, ClusterClock, Offset};
-use crate::daemon::engine::{Action, Engine, Event, Identity, Now, Settings};
+use crate::daemon::engine::{Action, Engine, Event, Identity, Now, Settings, Vitals};
+use crate::daemon::outputs::Outputs;
 use crate::daemon::runs::Runs;
+use crate::outcome::Outcome;
 use crate::service;
-use crate::store::Store;
+use crate::store::{Ownership, Store};
 use crate::table::JobTable;
+use crate::trace::Parents;
 
 /// Events taken in before the engine is asked what to do: what happens together
 /// is claimed, completed and renewed together.
@@ -54,6 +58,26 @@ pub struct End {
     pub killed: usize,
     /// Whether the store knows how everything ended.
     pub settled: bool,
+    /// Whether somebody wanted it to end at once.
+    pub hurried: bool,
+}
+
+/// What a node shows to who looks on. Only the shell writes it, and nobody who reads it
+/// can change anything by it.
+#[derive(Clone)]
+pub struct View {
+    /// What the node is.
+    pub identity: Arc<Identity>,
+    /// The job table in force.
+    pub table: watch::Receiver<Arc<JobTable>>,
+    /// How it is.
+    pub vitals: watch::Receiver<Vitals>,
+    /// The cluster's time as it knows it.
+    pub clock: Arc<ClusterClock>,
+    /// What its runs in progress print.
+    pub outputs: Arc<Outputs>,
+    /// The warnings about the store that it gave.
+    pub warnings: Arc<Mutex<Vec<String>>>,
 }
 
 /// A node at work.
@@ -72,8 +96,13 @@ pub struct Shell {
     runs: Runs,
     events: mpsc::UnboundedReceiver<Event>,
     sender: mpsc::UnboundedSender<Event>,
+    vitals: watch::Sender<Vitals>,
+    tables: watch::Sender<Arc<JobTable>>,
     /// Warnings about the store that were given already.
     warned: Arc<Mutex<Vec<String>>>,
+    /// Tells people what is news of jobs, if anything does.
+    watch: Option<Watch>,
+    pointer: Pointer,
     /// Whether a service manager waits for signs of life.
     watched: bool,
 }
@@ -91,7 +120,7 @@ impl Shell {
         let clock = Arc::new(ClusterClock::new(Offset::of_wall_clock()));
         let mut known = None;
         if let Ok(Ok(reading)) = tokio::time::timeout(PATIENCE, first_reading(&*store)).await {
-            clock.set(reading.refine(None));
+            clock.set(reading.refine([Offset::of_wall_clock()]));
             known = tokio::time::timeout(PATIENCE, store.control()).await.ok().and_then(Result::ok);
         }
         let (sender, events) = mpsc::unbounded_channel();
@@ -109,6 +138,8 @@ impl Shell {
             clock,
             identity: Arc::new(identity),
             settings,
+            vitals: watch::Sender::default(),
+            tables: watch::Sender::new(Arc::clone(&table)),
             table,
             loader,
             loads_begun: 0,
@@ -117,8 +148,47 @@ impl Shell {
             events,
             sender,
             warned: Arc::default(),
+            watch: None,
+            pointer: Pointer::default(),
             watched: service::Watchdog::interval().is_some(),
         }
+    }
+
+    /// What it shows from now on; output of runs is kept for it.
+    pub fn view(&self) -> View {
+        self.runs.outputs().keep();
+        View {
+            identity: Arc::clone(&self.identity),
+            table: self.tables.subscribe(),
+            vitals: self.vitals.subscribe(),
+            clock: Arc::clone(&self.clock),
+            outputs: Arc::clone(self.runs.outputs()),
+            warnings: Arc::clone(&self.warned),
+        }
+    }
+
+    /// The same node, which also has alerts told; `open_locks` opens the locks of its store.
+    #[must_use]
+    pub fn with_alerts(mut self, open_locks: Arc<OpenLocks>) -> Self {
+        let post = Post {
+            store: Arc::clone(&self.store),
+            open_locks,
+            clock: Arc::clone(&self.clock),
+            cluster: self.identity.cluster.clone(),
+            node: self.identity.node.clone(),
+            per_job: self.settings.retention.per_job,
+        };
+        let watch = Watch::start(post, Arc::clone(&self.table));
+        self.pointer = watch.pointer();
+        self.watch = Some(watch);
+        self
+    }
+
+    /// The same node, whose runs are told by `parents` where in a trace they stand.
+    #[must_use]
+    pub fn with_traces(mut self, parents: Arc<Parents>) -> Self {
+        self.runs.stand_in_traces(parents);
+        self
     }
 
     /// Works until the engine is finished.
@@ -129,8 +199,9 @@ impl Shell {
             self.store.describe(),
             self.sender.clone(),
         ));
-        let mut end = End { killed: 0, settled: false };
+        let mut end = End { killed: 0, settled: false, hurried: false };
         let mut actions = Vec::new();
+        let mut last_words = LAST_WORDS;
         let _own = self.sender.send(Event::Beat);
         while !self.engine.is_finished() {
             let wake = self.engine.next_wake(self.now());
@@ -138,7 +209,10 @@ impl Shell {
                 event = self.events.recv() => event,
                 Some(request) = requests.recv() => match request {
                     Request::Drain(cause) => Some(Event::Drain(cause)),
-                    Request::Kill => Some(Event::Kill),
+                    Request::Kill => {
+                        last_words = Duration::ZERO;
+                        Some(Event::Kill)
+                    }
                     Request::Reload(cause) => {
                         self.reload(cause);
                         None
@@ -148,11 +222,16 @@ impl Shell {
             };
             let more = std::iter::from_fn(|| self.events.try_recv().ok()).take(ROUND);
             for event in first.into_iter().chain(more) {
+                point_out(&self.pointer, &event);
                 match &event {
                     Event::RunEnded { token, .. } => self.runs.ended(*token),
                     Event::Reloaded(table, settings) => {
                         self.table = Arc::clone(table);
                         self.settings = *settings;
+                        self.tables.send_replace(Arc::clone(table));
+                        if let Some(watch) = &self.watch {
+                            watch.set_table(Arc::clone(table));
+                        }
                     }
                     _ => {}
                 }
@@ -165,16 +244,28 @@ impl Shell {
             self.engine.act(self.now(), &mut actions);
             for action in actions.drain(..) {
                 if let Action::Finish { killed, settled } = action {
-                    end = End { killed, settled };
+                    end = End { killed, settled, hurried: last_words.is_zero() };
                 } else {
                     self.perform(action);
                 }
             }
+            self.show();
         }
         beats.abort();
         health.abort();
+        if let Some(watch) = self.watch.take() {
+            watch.finish(last_words).await;
+        }
         self.leave().await;
         end
+    }
+
+    /// Shows how the node is, where anybody looks.
+    fn show(&self) {
+        if self.vitals.receiver_count() > 0 {
+            let vitals = self.engine.vitals();
+            self.vitals.send_if_modified(|shown| std::mem::replace(shown, vitals) != vitals);
+        }
     }
 
     fn now(&self) -> Now {
@@ -187,6 +278,36 @@ impl Shell {
         if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, left).await {
             tracing::debug!(%error, "left without telling the store");
         }
-        self.store.close().await;
+        if tokio::time::timeout(PATIENCE, self.store.close()).await.is_err() {
+            tracing::debug!("left without waiting for the store to close");
+        }
+    }
+}
+
+/// Points out to the watch which ledgers have news by what happened.
+fn point_out(pointer: &Pointer, event: &Event) {
+    match event {
+        Event::CompletionsAnswered { completions, answer: Ok(answer) } => {
+            for (run, ownership) in completions.iter().zip(answer) {
+                match (ownership, run.outcome) {
+                    (Ownership::Ours, Outcome::Succeeded) => {
+                        pointer.look_at_success(&run.slot.job);
+                    }
+                    (Ownership::Ours, _) => pointer.look_at(&run.slot.job),
+                    _ => {}
+                }
+            }
+        }
+        Event::ClaimsAnswered { claims, answer: Ok(answer), .. } => {
+            let told = claims.iter().zip(answer).filter(|(_, came)| !came.entries.is_empty());
+            told.for_each(|(claim, _)| pointer.look_at(&claim.slot.job));
+        }
+        Event::ForfeitsAnswered { forfeits, answer: Ok(_) } => {
+            forfeits.iter().for_each(|forfeit| pointer.look_at(&forfeit.slot.job));
+        }
+        Event::GapsSettled(schedules) => {
+            schedules.iter().for_each(|(cursor, _)| pointer.look_at(&cursor.job));
+        }
+        _ => {}
     }
 }

@@ -335,3 +335,33 @@ fn a_run_that_is_to_end_before_it_began_never_begins() {
         );
     }
 }
+
+#[test]
+fn a_command_begins_at_its_instant_unless_something_ends_it_before() {
+    use Opening::{Begin, Over, Wait};
+    let open = |seen: Seen, not_before: u64| decider(None).open(&seen.absent(), ms(not_before));
+    assert_eq!(open(seen(99), 100), Wait(ms(100)));
+    assert_eq!(open(seen(100), 100), Begin);
+    assert_eq!(open(seen(100), 0), Begin);
+    for stop in [Stop::Withdraw, Stop::Drain, Stop::Kill, Stop::Cancel] {
+        assert_eq!(open(seen(99).stop(stop), 100), Over);
+        assert_eq!(open(seen(100).stop(stop), 100), Over, "also at the instant itself");
+    }
+    // A keeper that was frozen finds out when it thaws.
+    assert_eq!(open(seen(1).until(5_000), 4_000), Wait(ms(3_000)), "the lease ends first");
+    assert_eq!(open(seen(4_000).until(5_000), 4_000), Over);
+    assert_eq!(open(seen(1).lost(), 0), Over);
+}
+
+#[test]
+fn a_run_that_has_begun_is_not_withdrawn() {
+    story(
+        None,
+        &[
+            (seen(1).stop(Stop::Withdraw), go(None, FAR - GRACE_ON_LOSS)),
+            (seen(2).stop(Stop::Withdraw).exited(0), go(Some(Term), 2 + KILL_GRACE)),
+            (seen(3).stop(Stop::Withdraw).exited(0).gone(), Step::Over),
+        ],
+        Succeeded,
+    );
+}

@@ -8,13 +8,15 @@
 //!
 //! It holds the lease's deadline itself, on its own timer, and asks nobody. If the
 //! daemon dies, the socket closes, which is a lost lease. If the daemon is frozen, no
-//! new deadline comes, and the old one passes.
+//! new deadline comes, and the old one passes. Where the command is to begin at a certain
+//! instant, that is on the same timer, and everything else is ready by then.
 //!
 //! One thread, one loop: wait until something may have changed, look at everything,
 //! decide ([`Decider`], the same pure rules that the daemon knows), act. Every signal
 //! that can be is blocked, so neither a terminal nor a service manager ends it before
 //! its work is done.
 
+mod start;
 mod tree;
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -29,14 +31,15 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
-use nix::unistd::{ForkResult, Pid, fork, getpid, getppid, pipe2, read, setsid};
+use nix::unistd::{Pid, getpid, getppid, pipe2, read, setsid};
 
 pub(super) use self::tree::PATIENCE;
 
+use self::start::Start;
 use self::tree::Tree;
 use super::cgroup::{Own, RunGroup};
 use super::child::{Ends, Image};
-use super::decide::{Decider, Leader, Seen, Step};
+use super::decide::{Decider, Leader, Opening, Seen, Step};
 use super::orders::{Stop, Trust};
 use super::packets::{self, Received};
 use super::pidfd;
@@ -90,6 +93,7 @@ struct Post {
     number: u32,
     trust: Trust,
     stop: Option<Stop>,
+    not_before: BootInstant,
     /// What the leader is still to get.
     signals: Vec<Signal>,
     last: Option<Heard>,
@@ -117,7 +121,7 @@ impl Keeper {
             match Told::from_bytes(&buffer[..length])? {
                 Told::Part(part) => brief.extend(part),
                 Told::Orders(_) | Told::Signal(_) => {}
-                Told::Go(Command { number, trust, stop }) => {
+                Told::Go(Command { number, trust, stop, not_before }) => {
                     let brief = Brief::from_bytes(&brief)?;
                     // All descriptors come, or there is no room for them.
                     if brief.numbers.len() != handed.len() {
@@ -131,6 +135,7 @@ impl Keeper {
                         number,
                         trust,
                         stop,
+                        not_before,
                         signals: Vec::new(),
                         last: None,
                     };
@@ -151,12 +156,6 @@ impl Keeper {
             Ok(tools) => tools,
             Err(errno) => return post.say(Said::NotForked(errno)),
         };
-        post.listen();
-        if decider.decide(&post.seen(Leader::Absent, false)) == Step::Over {
-            post.report(&decider, false);
-            return post.say(Said::Gone);
-        }
-
         let group = own.and_then(|own| own.divide(getpid()));
         let image = Image::new(
             &brief.recipe,
@@ -165,12 +164,19 @@ impl Keeper {
             session,
             brief.open_files,
         );
-        let forked_at = BootInstant::now();
-        // SAFETY: this process has one thread; and the child calls
-        // `Image::become_the_command` and nothing else, which never returns.
-        let leader = match unsafe { fork() } {
-            Ok(ForkResult::Child) => image.become_the_command(),
-            Ok(ForkResult::Parent { child }) => child,
+        let mut start = Start::new(image);
+        if BootInstant::now() < post.not_before {
+            start = start.get_ready();
+        }
+        if !post.wait_to_begin(&mut decider, &tools) {
+            start.call_off();
+            post.report(&decider, false);
+            group.iter().for_each(RunGroup::remove);
+            return post.say(Said::Gone);
+        }
+        let began_at = BootInstant::now();
+        let leader = match start.begin() {
+            Ok(leader) => leader,
             Err(errno) => {
                 group.iter().for_each(RunGroup::remove);
                 return post.say(Said::NotForked(errno));
@@ -183,11 +189,10 @@ impl Keeper {
             // stopped. Cannot fail: the warden leads the group.
             let _ = setsid();
         }
-        drop(image);
         // The child has its own; while ours are open, nobody sees the end of a pipe.
         drop(ends);
-        post.say(Said::Forked(leader, forked_at));
-        decider.started(forked_at, brief.timeout);
+        post.say(Said::Forked(leader, began_at));
+        decider.started(began_at, brief.timeout);
         drop(brief);
 
         let mut word = Some(word);
@@ -230,6 +235,23 @@ impl Keeper {
 }
 
 impl Post {
+    /// Returns when the command is to be started; false if it is not to. After it the
+    /// clock says so, the orders do, and the lease can be trusted.
+    fn wait_to_begin(&mut self, decider: &mut Decider, tools: &Tools) -> bool {
+        loop {
+            self.listen();
+            let seen = self.seen(Leader::Absent, false);
+            let wake = match decider.open(&seen, self.not_before) {
+                Opening::Begin => return true,
+                Opening::Over => return false,
+                Opening::Wait(wake) => wake,
+            };
+            self.report(decider, false);
+            tools.ring(Some(wake));
+            tools.wait(self, None);
+        }
+    }
+
     /// Takes in all that the daemon has said.
     fn listen(&mut self) {
         let mut buffer = [0; 64];
@@ -239,8 +261,10 @@ impl Post {
                 Ok(Received::Packet { length, .. }) => {
                     match Told::from_bytes(&buffer[..length]) {
                         Some(Told::Orders(command)) => {
-                            Command { number: self.number, trust: self.trust, stop: self.stop } =
-                                command;
+                            self.number = command.number;
+                            self.trust = command.trust;
+                            self.stop = command.stop;
+                            self.not_before = command.not_before;
                         }
                         Some(Told::Signal(signal)) => self.signals.push(signal),
                         // What a run begins with comes once.

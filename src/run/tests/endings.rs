@@ -130,7 +130,8 @@ async fn a_lost_lease_ends_the_run_at_once() {
 
 #[tokio::test]
 async fn a_lease_whose_keeper_is_gone_runs_out() {
-    let Live { desk: Desk { trust, stop }, lines, report } = start(shell(OBEDIENT), ms(100));
+    let Live { desk: Desk { trust, stop, not_before: _never }, lines, report } =
+        start(shell(OBEDIENT), ms(100));
     lines.wait_for("pid ").await;
     trust.send_replace(Trust::Until(from_now(ms(200))));
     drop((trust, stop));

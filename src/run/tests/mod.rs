@@ -1,6 +1,7 @@
 //! Runs with real processes. The tests wait for states (a line of output, a
 //! process that is there or gone), never for a time.
 
+mod beginning;
 mod endings;
 mod faults;
 mod many;
@@ -27,6 +28,7 @@ pub(in crate::run) fn identity() -> Identity {
         run_id: Token::new().run_id(1),
         attempt: 1,
         fence: Fence::new(1_795_316_400_000_000),
+        trace: None,
     }
 }
 
@@ -65,12 +67,15 @@ fn from_now(d: Duration) -> BootInstant {
 struct Desk {
     trust: watch::Sender<Trust>,
     stop: watch::Sender<Option<Stop>>,
+    not_before: watch::Sender<BootInstant>,
 }
 
 fn desk() -> (Desk, Orders) {
     let (trust, trusted) = watch::channel(Trust::Until(from_now(FAR)));
     let (stop, stopped) = watch::channel(None);
-    (Desk { trust, stop }, Orders { trust: trusted, stop: stopped })
+    let (not_before, begins) = watch::channel(BootInstant::from_nanos(0));
+    let orders = Orders { trust: trusted, stop: stopped, not_before: begins };
+    (Desk { trust, stop, not_before }, orders)
 }
 
 /// Keeps the lines and tells those who wait for one.
@@ -129,7 +134,12 @@ impl Live {
 }
 
 fn start(task: Task, grace_on_loss: Duration) -> Live {
+    start_at(task, grace_on_loss, BootInstant::from_nanos(0))
+}
+
+fn start_at(task: Task, grace_on_loss: Duration, not_before: BootInstant) -> Live {
     let (desk, orders) = desk();
+    desk.not_before.send_replace(not_before);
     let lines = Arc::new(Lines::default());
     let sink = lines.clone();
     let report = tokio::spawn(async move {

@@ -6,13 +6,16 @@
 //! done writes nothing, and the first one's write may still be on the master alone. So
 //! what is acknowledged is all that the answers were read from.
 //!
-//! It holds up what comes behind it, so these writes have a connection of their own.
+//! It holds up what comes behind it, so these writes have a connection of their own, and
+//! are sent there in turn: one that waited its time behind another would be given up as if
+//! the server were silent. Where one falls short, those that waited for it are not sent.
 
 use std::time::Duration;
 
 use redis::{Cmd, Pipeline, Value};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, MutexGuard, watch};
 
+use crate::clock::BootInstant;
 use crate::store::redis::options::Options;
 use crate::store::redis::scripts::Script;
 use crate::store::redis::{keys, trouble};
@@ -22,7 +25,6 @@ use crate::store::{Health, StoreError};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Acks {
     needed: u32,
-    within: Duration,
 }
 
 /// A mark expires soon: nobody reads it.
@@ -33,20 +35,24 @@ pub(super) const COMMANDS: usize = 2;
 
 impl Acks {
     pub(super) fn of(options: &Options) -> Self {
-        // The other half is for the way there and back.
-        let within = (options.timeout / 2).max(Duration::from_millis(1));
-        Self { needed: options.min_acks, within }
+        Self { needed: options.min_acks }
+    }
+
+    /// How long they may take where the whole may take `left`: the other half is for the
+    /// way there and back.
+    pub(super) fn patience(left: Duration) -> Duration {
+        (left / 2).max(Duration::from_millis(1))
     }
 
     /// Asks for them, behind the calls of scripts that are in `pipeline`.
-    pub(super) fn ask(self, pipeline: &mut Pipeline) {
+    pub(super) fn ask(self, pipeline: &mut Pipeline, within: Duration) {
         // On the server of the last call's keys, should there be several.
         let beside = pipeline.cmd_iter().last().and_then(Script::first_key).unwrap_or_default();
         let mut mark = Cmd::new();
         mark.arg("SET").arg(keys::mark_beside(beside)).arg("");
         mark.arg("PX").arg(MARK_LIFE.as_millis() as u64);
         let mut wait = redis::cmd("WAIT");
-        wait.arg(self.needed).arg(self.within.as_millis() as u64);
+        wait.arg(self.needed).arg(within.as_millis() as u64);
         pipeline.add_command(mark).add_command(wait);
     }
 
@@ -61,12 +67,36 @@ impl Acks {
             }
             (Some(_), Some(Value::Int(count))) if count >= i64::from(self.needed) => Ok(()),
             (Some(_), Some(Value::Int(count))) => Err(format!(
-                "{count} of {} replicas acknowledged within {:?} (min_acks); is one down, or \
-                 behind?",
-                self.needed, self.within
+                "{count} of {} replicas acknowledged in time (min_acks); is one down, or behind?",
+                self.needed
             )),
             _ => Err("WAIT was not answered with a number".to_owned()),
         }
+    }
+}
+
+/// Whose turn it is to be sent and acknowledged; when and why the last that fell short did.
+#[derive(Debug, Default)]
+pub(super) struct Turns(Mutex<Option<(BootInstant, String)>>);
+
+/// It is over when this is dropped.
+pub(super) struct Turn<'a>(MutexGuard<'a, Option<(BootInstant, String)>>);
+
+impl Turns {
+    /// Waits for a turn. Why it is no use, where one that went before fell short meanwhile.
+    pub(super) async fn take(&self) -> Result<Turn<'_>, String> {
+        let begun = BootInstant::now();
+        let turn = self.0.lock().await;
+        match &*turn {
+            Some((at, why)) if *at > begun => Err(format!("not sent, as others fell short: {why}")),
+            _ => Ok(Turn(turn)),
+        }
+    }
+}
+
+impl Turn<'_> {
+    pub(super) fn fell_short(&mut self, why: &str) {
+        *self.0 = Some((BootInstant::now(), why.to_owned()));
     }
 }
 
@@ -108,6 +138,9 @@ fn worse(one: Health, other: Health) -> Health {
         (Health::Down(why), _) | (_, Health::Down(why)) => Health::Down(why),
         (Health::Starting, _) | (_, Health::Starting) => Health::Starting,
         (Health::Partly(why), _) | (_, Health::Partly(why)) => Health::Partly(why),
+        (Health::Weakened { spare, why }, _) | (_, Health::Weakened { spare, why }) => {
+            Health::Weakened { spare, why }
+        }
         (Health::Up, Health::Up) => Health::Up,
     }
 }
@@ -116,7 +149,8 @@ fn worse(one: Health, other: Health) -> Health {
 mod tests {
     use super::*;
 
-    const TWO: Acks = Acks { needed: 2, within: Duration::from_millis(500) };
+    const TWO: Acks = Acks { needed: 2 };
+    const WITHIN: Duration = Duration::from_millis(500);
 
     #[test]
     fn the_count_is_compared() {
@@ -142,11 +176,31 @@ mod tests {
         let mut call = redis::cmd("EVALSHA");
         call.arg("0000").arg(1).arg("prod:{prod.7}:open").arg("more");
         pipeline.add_command(call);
-        TWO.ask(&mut pipeline);
+        TWO.ask(&mut pipeline, WITHIN);
         let packed = pipeline.get_packed_pipeline();
         let text = String::from_utf8(packed).unwrap();
         assert!(text.contains("SET\r\n$18\r\nprod:{prod.7}:mark\r\n$0\r\n"), "{text}");
         assert!(text.ends_with("WAIT\r\n$1\r\n2\r\n$3\r\n500\r\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn who_waited_while_another_fell_short_is_not_sent_and_who_comes_later_is() {
+        let turns = Turns::default();
+        let mut first = turns.take().await.unwrap();
+        let second = turns.take();
+        tokio::pin!(second);
+        assert!(is_pending(second.as_mut()).await);
+        first.fell_short("0 of 1");
+        drop(first);
+        assert!(second.await.is_err_and(|why| why.contains("not sent") && why.contains("0 of 1")));
+        assert!(turns.take().await.is_ok());
+    }
+
+    async fn is_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| {
+            std::task::Poll::Ready(future.as_mut().poll(context).is_pending())
+        })
+        .await
     }
 
     #[test]

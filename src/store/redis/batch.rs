@@ -33,6 +33,39 @@ pub(super) async fn run<T, R>(
     weigh: impl Fn(&T) -> usize,
     read: impl Fn(&T, ClusterTime, Value) -> Result<R>,
 ) -> Result<Vec<Result<R>>> {
+    let spread = |reply, some: &[T], results: &mut Vec<_>| {
+        let (now, values) = reply::timed(reply::list(reply)?)?;
+        spread(values, some, |item, value| read(item, now, value), results)
+    };
+    pass(link, items, call, weigh, spread).await
+}
+
+/// The same for a script that does not reply with the time, and makes no list of one answer.
+pub(super) async fn run_untimed<T, R>(
+    link: &impl Server,
+    items: &[T],
+    call: impl Fn(&[T]) -> Cmd,
+    weigh: impl Fn(&T) -> usize,
+    read: impl Fn(&T, Value) -> Result<R>,
+) -> Result<Vec<Result<R>>> {
+    let spread = |reply, some: &[T], results: &mut Vec<_>| {
+        let values = match reply {
+            Value::Array(values) => values,
+            one => vec![one],
+        };
+        spread(values.into_iter(), some, &read, results)
+    };
+    pass(link, items, call, weigh, spread).await
+}
+
+/// Passes the items to the script; `spread` takes the reply to one call apart.
+async fn pass<T, R>(
+    link: &impl Server,
+    items: &[T],
+    call: impl Fn(&[T]) -> Cmd,
+    weigh: impl Fn(&T) -> usize,
+    spread: impl Fn(Value, &[T], &mut Vec<Result<R>>) -> Result<()>,
+) -> Result<Vec<Result<R>>> {
     let mut results = Vec::with_capacity(items.len());
     let mut rest = items;
     while !rest.is_empty() {
@@ -49,7 +82,11 @@ pub(super) async fn run<T, R>(
         match link.send(Purpose::Settle, calls).await {
             Ok(replies) => {
                 for (reply, some) in replies.into_iter().zip(parts) {
-                    spread(reply, some, &read, &mut results);
+                    let end = results.len() + some.len();
+                    let spread = reply.and_then(|reply| spread(reply, some, &mut results));
+                    if let Err(error) = spread {
+                        results.resize_with(end, || Err(error.clone()));
+                    }
                 }
             }
             Err(error) if results.is_empty() => return Err(error),
@@ -85,21 +122,18 @@ fn split<'a, T>(items: &'a [T], weigh: &impl Fn(&T) -> usize) -> (&'a [T], usize
     (&items[..count], weight)
 }
 
-/// Takes the reply to one call apart.
+/// Reads what a script replied with for each item.
 fn spread<T, R>(
-    reply: Result<Value>,
+    values: impl ExactSizeIterator<Item = Value>,
     items: &[T],
-    read: &impl Fn(&T, ClusterTime, Value) -> Result<R>,
+    read: impl Fn(&T, Value) -> Result<R>,
     results: &mut Vec<Result<R>>,
-) {
-    let end = results.len() + items.len();
-    match reply.and_then(reply::list).and_then(reply::timed) {
-        Ok((now, values)) if values.len() == items.len() => {
-            results.extend(items.iter().zip(values).map(|(item, value)| read(item, now, value)));
-        }
-        Ok(_) => results.resize_with(end, || Err(reply::corrupt("one answer for each item"))),
-        Err(error) => results.resize_with(end, || Err(error.clone())),
+) -> Result<()> {
+    if values.len() != items.len() {
+        return Err(reply::corrupt("one answer for each item"));
     }
+    results.extend(items.iter().zip(values).map(|(item, value)| read(item, value)));
+    Ok(())
 }
 
 /// The error of the whole batch where the server refused every item of it.

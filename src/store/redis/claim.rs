@@ -95,19 +95,19 @@ fn call_of(keys: &Keys, claimant: &Claimant, claims: &[Claim]) -> Cmd {
     let mut numbers = HashMap::new();
     let mut terms = Vec::new();
     let mut terms_of = Vec::with_capacity(claims.len());
+    let mut before = None;
     for claim in claims {
         let term = Terms::of(claim);
         // Most often they are those of the claim before.
-        if let Some((last, &number)) = terms.last().zip(terms_of.last())
-            && *last == term
-        {
-            terms_of.push(number);
-            continue;
-        }
-        terms_of.push(*numbers.entry(term).or_insert_with(|| {
-            terms.push(term);
-            terms.len()
-        }));
+        let number = match before {
+            Some((of_last, number)) if of_last == term => number,
+            _ => *numbers.entry(term).or_insert_with(|| {
+                terms.push(term);
+                terms.len()
+            }),
+        };
+        terms_of.push(number);
+        before = Some((term, number));
     }
 
     let shared = keys.for_records();

@@ -18,7 +18,7 @@ use crate::store::{Cancelled, Result};
 /// So many records are read in one round trip.
 const AT_ONCE: usize = 5000;
 /// What stands before the name of a node in the field of its reloads.
-const RELOAD_OF: &str = "reload:";
+pub(super) const RELOAD_OF: &str = "reload:";
 
 pub(super) async fn trigger(
     link: &impl Server,
@@ -42,6 +42,18 @@ pub(super) async fn cancel(
     keys: &Keys,
     run: RunId,
 ) -> Result<Option<Cancelled>> {
+    match find(link, keys, run).await? {
+        Some((name, record)) => mark(link, keys, &name, record).await,
+        None => Ok(None),
+    }
+}
+
+/// The slot that has this run in progress, by name, and its record.
+pub(super) async fn find(
+    link: &impl Server,
+    keys: &Keys,
+    run: RunId,
+) -> Result<Option<(String, Record)>> {
     let mut range = redis::cmd("ZRANGE");
     range.arg(keys.open()).arg(0).arg(-1);
     let names = reply::texts(link.ask(Purpose::Read, range).await?)?;
@@ -56,7 +68,7 @@ pub(super) async fn cancel(
             let record = Record::read(&line)?;
             let runs = matches!(record.standing, Standing::Running(_));
             if runs && record.token.run_id(record.attempt) == run {
-                return mark(link, keys, name, record).await;
+                return Ok(Some((name.clone(), record)));
             }
         }
     }

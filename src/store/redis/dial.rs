@@ -3,25 +3,23 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
 use redis::{AsyncConnectionConfig, Pipeline, RedisConnectionInfo, RedisResult, Value};
-use rustls::RootCertStore;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::store::redis::options::{Address, Options, Pem, TlsOptions};
+use crate::store::redis::options::{Address, Options, TlsOptions};
 use crate::store::redis::scripts::Script;
 use crate::store::redis::sentinel::{self, Favourite, Master};
 use crate::store::redis::{inspect, trouble};
+use crate::tls;
 
 /// What moves the bytes of a connection; it ends when the connection does, and may
 /// be asked again after that.
@@ -109,8 +107,28 @@ async fn ready(
     master: Option<Master>,
 ) -> Result<Dialled, Failure> {
     let (mut connection, mut driver) = begin(stream).await?;
-    greet(&mut connection, &mut driver, options).await?;
+    greet(&mut connection, &mut driver, options)
+        .await
+        .map_err(|failure| hinted(failure, options))?;
     Ok(Dialled { connection, driver, master })
+}
+
+/// What a server may want that ends the connection instead of answering.
+fn hinted(failure: Failure, options: &Options) -> Failure {
+    let tls = match &options.address {
+        Address::Tcp { tls, .. } => tls.as_ref(),
+        Address::Sentinel(of) => of.tls.as_ref(),
+        Address::Unix(_) => return failure,
+    };
+    let hint = match tls {
+        _ if failure.why != trouble::CLOSED => return failure,
+        None => "; does the server want TLS (rediss)?",
+        Some(tls) if tls.cert.is_none() => {
+            "; does the server want a certificate of ours (`cert` and `key` in [cluster.redis])?"
+        }
+        Some(_) => return failure,
+    };
+    Failure { why: failure.why + hint, ..failure }
 }
 
 /// Speaks Redis on `stream`; nothing is sent yet.
@@ -156,74 +174,33 @@ async fn encrypt(
 ) -> Result<TlsStream<TcpStream>, Failure> {
     let name = ServerName::try_from(host.to_owned())
         .map_err(|_| lasting(format!("{host:?} cannot be the name of a TLS server")))?;
-    let connector = TlsConnector::from(Arc::new(tls_config(tls).await?));
+    let config = tls::client_config(tls).await.map_err(|error| match error.passes {
+        true => passing(error.why),
+        false => lasting(error.why),
+    })?;
+    let connector = TlsConnector::from(config);
     connector.connect(name, stream).await.map_err(|error| {
         let text = error.to_string();
         if text.contains("InvalidContentType") {
             return lasting("what answers there does not speak TLS; is it redis:// after all?");
         }
         match error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) {
-            true => lasting(format!("the TLS handshake failed: {text}")),
+            true => lasting(format!("the TLS handshake failed: {text}{}", remedy(&text))),
             false => passing(trouble::of_io(Some(&error), &text)),
         }
     })
 }
 
-async fn tls_config(tls: &TlsOptions) -> Result<rustls::ClientConfig, Failure> {
-    let mut roots = RootCertStore::empty();
-    match &tls.ca {
-        Some(ca) => {
-            for root in certificates(ca, "ca").await? {
-                roots
-                    .add(root)
-                    .map_err(|error| lasting(format!("`ca` holds no root to go by: {error}")))?;
-            }
-        }
-        None => {
-            let system = tokio::task::spawn_blocking(rustls_native_certs::load_native_certs)
-                .await
-                .map_err(|error| passing(error.to_string()))?;
-            roots.add_parsable_certificates(system.certs);
-            if roots.is_empty() {
-                return Err(lasting("this system has no root certificates; set `ca`"));
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| lasting(error.to_string()))?
-        .with_root_certificates(roots);
-    match (&tls.cert, &tls.key) {
-        (None, None) => Ok(config.with_no_client_auth()),
-        (Some(cert), Some(key)) => {
-            let chain = certificates(cert, "cert").await?;
-            let key = PrivateKeyDer::from_pem_slice(&pem(key, "key").await?)
-                .map_err(|error| lasting(format!("`key` holds no private key: {error}")))?;
-            config
-                .with_client_auth_cert(chain, key)
-                .map_err(|error| lasting(format!("`cert` and `key` do not fit: {error}")))
-        }
-        _ => Err(lasting("`cert` and `key` go together; one of them is missing")),
-    }
-}
-
-async fn certificates(source: &Pem, name: &str) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let text = pem(source, name).await?;
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    match read {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
-        Ok(_) => Err(lasting(format!("`{name}` holds no certificate in PEM format"))),
-        Err(error) => Err(lasting(format!("`{name}` cannot be read: {error}"))),
-    }
-}
-
-async fn pem(source: &Pem, name: &str) -> Result<Vec<u8>, Failure> {
-    match source {
-        Pem::Text(text) => Ok(text.clone()),
-        Pem::File(path) => tokio::fs::read(path).await.map_err(|error| {
-            lasting(format!("`{name}` ({}) cannot be read: {error}", path.display()))
-        }),
+/// What to do about a certificate that is not trusted.
+fn remedy(text: &str) -> &'static str {
+    if text.contains("UnknownIssuer") {
+        "; its certificate does not descend from a root that is trusted: give the one that it \
+         does as `ca` in [cluster.redis]"
+    } else if text.contains("NotValidForName") || text.contains("not valid for name") {
+        "; its certificate is for other names: reach the server by one of those, and have it \
+         announce that (cluster-announce-hostname, cluster-preferred-endpoint-type hostname)"
+    } else {
+        ""
     }
 }
 
@@ -322,6 +299,14 @@ fn must_be_master(answer: Option<Value>) -> Result<(), Failure> {
             Err(lasting("it is a sentinel, and the sentinels call it the master"))
         }
         _ => Err(passing("it does not say that it is a master")),
+    }
+}
+
+/// Reads `values` as what a server may answer at first, for `crate::fuzzing`.
+#[cfg(all(feature = "daemon", any(test, fuzzing)))]
+pub(super) fn read_all(values: &[Value]) {
+    for value in values {
+        let _good_or_not = must_be_master(Some(value.clone()));
     }
 }
 

@@ -13,30 +13,68 @@ use crate::claim::{Fence, Token};
 use crate::clock::ClusterTime;
 use crate::ledger::{Entry, MissedEntry, MissedRange, RunEntry};
 use crate::name::{JobName, NodeName};
+use crate::outcome::Outcome;
 use crate::slot::{Slot, SlotTime};
 use crate::store::redis::record::word;
 use crate::store::{Completion, Result, StoreError};
 
 /// A run's entry before and after DELAY.
 pub(super) fn of_run(node: &NodeName, run: &Completion) -> (String, String) {
-    let started = run.started_at.unix_micros();
-    let before = format!(
-        "{} {}{} {node} {} {} {} {} {} ",
-        run.outcome,
-        run.slot.at.unix_seconds(),
-        run.slot.trigger.map(|id| format!("#{id}")).unwrap_or_default(),
-        run.token,
-        run.attempt,
-        run.fence,
-        started.saturating_sub(run.slot.at.cluster_time().unix_micros()),
-        run.finished_at.unix_micros().saturating_sub(started),
-    );
-    let mut after = format!(" {} {}", optional(run.exit_code), optional(run.signal));
-    if let Some(error) = &run.error {
+    let instants = (run.started_at, run.finished_at);
+    let before =
+        before_delay(&run.slot, node, run.outcome, run.token, run.attempt, run.fence, instants);
+    (before, after_delay(run.exit_code, run.signal, run.error.as_deref()))
+}
+
+/// A whole entry.
+pub(super) fn of(entry: &Entry) -> String {
+    match entry {
+        Entry::Run(run) => {
+            let instants = (run.started_at, run.finished_at);
+            let token = run.run_id.token(run.attempt);
+            let (slot, node) = (&run.slot, &run.node);
+            let before =
+                before_delay(slot, node, run.outcome, token, run.attempt, run.fence, instants);
+            let delay = micros_between(run.finished_at, run.recorded_at);
+            let after = after_delay(run.exit_code, run.signal, run.error.as_deref());
+            format!("{before}{delay}{after}")
+        }
+        Entry::Missed(missed) => {
+            let recorded = missed.recorded_at.unix_micros();
+            format!("{}{recorded}", of_missed(&missed.node, &missed.range))
+        }
+    }
+}
+
+fn before_delay(
+    slot: &Slot,
+    node: &NodeName,
+    outcome: Outcome,
+    token: Token,
+    attempt: u32,
+    fence: Fence,
+    (started_at, finished_at): (ClusterTime, ClusterTime),
+) -> String {
+    format!(
+        "{outcome} {}{} {node} {token} {attempt} {fence} {} {} ",
+        slot.at.unix_seconds(),
+        slot.trigger.map(|id| format!("#{id}")).unwrap_or_default(),
+        micros_between(slot.at.cluster_time(), started_at),
+        micros_between(started_at, finished_at),
+    )
+}
+
+fn after_delay(exit_code: Option<i32>, signal: Option<i32>, error: Option<&str>) -> String {
+    let mut after = format!(" {} {}", optional(exit_code), optional(signal));
+    if let Some(error) = error {
         after.push(' ');
         after.push_str(error);
     }
-    (before, after)
+    after
+}
+
+fn micros_between(earlier: ClusterTime, later: ClusterTime) -> i64 {
+    later.unix_micros().saturating_sub(earlier.unix_micros())
 }
 
 /// The entry of slots missed, up to RECORDED.
@@ -123,7 +161,7 @@ mod tests {
 
     use super::*;
     use crate::ledger::Retention;
-    use crate::outcome::{MissedReason, Outcome};
+    use crate::outcome::MissedReason;
 
     fn run(error: Option<&str>) -> Completion {
         let token = Token::new();
@@ -155,13 +193,18 @@ mod tests {
             else {
                 panic!("a run is a run");
             };
-            assert_eq!(read.slot, run.slot);
-            assert_eq!((read.node, read.run_id, read.attempt), (node.clone(), run.run_id(), 2));
+            assert_eq!(&read.slot, &run.slot);
+            assert_eq!(
+                (read.node.clone(), read.run_id, read.attempt),
+                (node.clone(), run.run_id(), 2)
+            );
             assert_eq!((read.fence, read.outcome), (run.fence, run.outcome));
             assert_eq!((read.started_at, read.finished_at), (run.started_at, run.finished_at));
             assert_eq!((read.exit_code, read.signal), (Some(-3), None));
-            assert_eq!(read.error, run.error);
+            assert_eq!(read.error.as_deref(), run.error.as_deref());
             assert_eq!(read.recorded_at.unix_micros(), run.finished_at.unix_micros() - 17);
+            let whole = Entry::Run(read.clone());
+            assert_eq!(super::read(&run.slot.job, &of(&whole)), Ok(whole));
         }
     }
 
@@ -190,8 +233,9 @@ mod tests {
         };
         let line = format!("{}1795316401000789", of_missed(&node, &range));
         let recorded_at = ClusterTime::from_unix_micros(1_795_316_401_000_789);
-        let expected = MissedEntry { job: job.clone(), range, node, recorded_at };
-        assert_eq!(read(&job, &line), Ok(Entry::Missed(expected)));
+        let expected = Entry::Missed(MissedEntry { job: job.clone(), range, node, recorded_at });
+        assert_eq!(of(&expected), line);
+        assert_eq!(read(&job, &line), Ok(expected));
     }
 
     #[test]

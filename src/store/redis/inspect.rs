@@ -30,6 +30,8 @@ pub(super) enum Place {
     Alone,
     /// One of several that are the store together.
     InCluster,
+    /// One of several of which each has everything.
+    InQuorum,
 }
 
 pub(super) async fn inspect(link: &Link, place: Place) -> Result<Vec<Warning>> {
@@ -62,11 +64,27 @@ pub(super) async fn inspect(link: &Link, place: Place) -> Result<Vec<Warning>> {
     }
     let settings =
         settings.ok().map(|pairs| pairs.into_iter().flatten().collect::<HashMap<_, _>>());
-    let mut warnings = warnings(&info, settings.as_ref());
-    if place == Place::Alone {
-        warnings.extend(misplaced(&info, link.options().min_acks));
+    let mut warnings = warnings(&info, settings.as_ref(), place);
+    if matches!(place, Place::Alone | Place::InQuorum) {
+        warnings.extend(misplaced(&info));
     }
+    warnings.extend(miscounted(&info, link.options().min_acks));
     Ok(warnings)
+}
+
+/// Reads `info` as what a server says of itself, for `crate::fuzzing`.
+#[cfg(any(test, fuzzing))]
+pub(super) fn read_all(info: &str) {
+    let _whatever_it_says = (
+        too_old(info),
+        warnings(
+            info,
+            Some(&fields(info).into_iter().map(|(a, b)| (a.to_owned(), b.to_owned())).collect()),
+            Place::Alone,
+        ),
+        misplaced(info),
+        miscounted(info, 1),
+    );
 }
 
 fn fields(info: &str) -> HashMap<&str, &str> {
@@ -75,7 +93,7 @@ fn fields(info: &str) -> HashMap<&str, &str> {
 
 /// Pure: from what the server says of itself to what is wrong with it. `settings`
 /// is absent where CONFIG is forbidden.
-fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warning> {
+fn warnings(info: &str, settings: Option<&HashMap<String, String>>, place: Place) -> Vec<Warning> {
     let fields = fields(info);
     let field = |name: &str| fields.get(name).copied().unwrap_or_default();
     let mut warnings = Vec::new();
@@ -112,6 +130,12 @@ fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warni
             ),
             None => {}
         },
+        (_, Some(save)) if save.is_empty() && place == Place::InQuorum => warn(
+            "persistence is off (no append-only file, no snapshots): one that restarts gets its \
+             data from the others, but where a majority restarts at once nothing runs any more; \
+             set appendonly yes and appendfsync always"
+                .to_owned(),
+        ),
         (_, Some(save)) if save.is_empty() => warn(
             "persistence is off (no append-only file, no snapshots): after a restart Redis has \
              forgotten every slot, and they can run twice; set appendonly yes and \
@@ -135,7 +159,7 @@ fn warnings(info: &str, settings: Option<&HashMap<String, String>>) -> Vec<Warni
 }
 
 /// Pure, too: what is wrong with a server that is to be the whole store.
-fn misplaced(info: &str, min_acks: u32) -> Vec<Warning> {
+fn misplaced(info: &str) -> Vec<Warning> {
     let fields = fields(info);
     let field = |name: &str| fields.get(name).copied().unwrap_or_default();
     let mut warnings = Vec::new();
@@ -145,15 +169,21 @@ fn misplaced(info: &str, min_acks: u32) -> Vec<Warning> {
             "this Redis is a replica, where writes are refused or lost; point `store` at the \
              primary, or use redis+sentinel://",
         );
-    } else if let Ok(replicas) = field("connected_slaves").parse()
-        && let Some(text) = about_acks(min_acks, replicas)
-    {
-        warn(&text);
     }
     if field("cluster_enabled") == "1" {
         warn("this is a server of a Redis Cluster, reached as a single one; use redis+cluster://");
     }
     warnings
+}
+
+/// Pure, too: what is wrong with waiting for so many replicas of a master.
+fn miscounted(info: &str, min_acks: u32) -> Option<Warning> {
+    let fields = fields(info);
+    if fields.get("role") == Some(&"slave") {
+        return None;
+    }
+    let replicas = fields.get("connected_slaves")?.parse().ok()?;
+    about_acks(min_acks, replicas).map(Warning)
 }
 
 /// What is wrong with so many acknowledgements of so many replicas.
@@ -189,7 +219,7 @@ mod tests {
 
     #[test]
     fn a_good_server_gets_no_warning() {
-        assert_eq!(warnings(GOOD, Some(&settings("", "always"))), []);
+        assert_eq!(warnings(GOOD, Some(&settings("", "always")), Place::Alone), []);
     }
 
     #[test]
@@ -203,9 +233,10 @@ mod tests {
             (1, 0, Some("nothing runs until there are 1")),
         ] {
             let info = format!("{GOOD}connected_slaves:{replicas}\r\n");
-            let found = misplaced(&info, min_acks);
-            assert_eq!(found.len(), usize::from(expected.is_some()), "{found:?}");
-            assert!(expected.is_none_or(|text| found[0].0.contains(text)), "{found:?}");
+            let found = miscounted(&info, min_acks);
+            assert_eq!(found.is_some(), expected.is_some(), "{found:?}");
+            let told = found.map_or(String::new(), |warning| warning.0);
+            assert!(expected.is_none_or(|text| told.contains(text)), "{told}");
         }
     }
 
@@ -221,16 +252,23 @@ mod tests {
             (("cluster_enabled:0", "cluster_enabled:1"), "", "always", "redis+cluster://"),
         ] {
             let info = GOOD.replace(bad.0, bad.1);
-            let mut found = warnings(&info, Some(&settings(save, fsync)));
-            found.extend(misplaced(&info, 0));
+            let mut found = warnings(&info, Some(&settings(save, fsync)), Place::Alone);
+            found.extend(misplaced(&info));
             assert_eq!(found.len(), 1, "{bad:?}: {found:?}");
             assert!(found[0].0.contains(expected), "{found:?}");
         }
     }
 
     #[test]
+    fn a_server_of_a_quorum_may_forget_if_the_others_do_not() {
+        let info = GOOD.replace("aof_enabled:1", "aof_enabled:0");
+        let found = warnings(&info, Some(&settings("", "always")), Place::InQuorum);
+        assert!(found.len() == 1 && found[0].0.contains("where a majority restarts"), "{found:?}");
+    }
+
+    #[test]
     fn what_could_not_be_checked_is_said() {
-        let found = warnings(GOOD, None);
+        let found = warnings(GOOD, None, Place::Alone);
         assert!(found.len() == 1 && found[0].0.contains("could not be checked"), "{found:?}");
     }
 

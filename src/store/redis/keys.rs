@@ -9,7 +9,7 @@
 //! | `…:turns` | hash: job to whose turn it is, and who waits, where `overlap` forbids two |
 //! | `…:cancels` | sorted set: runs that are to be cancelled, by when that was asked (ms) |
 //! | `…:cursors` | hash: `JOB#DIGEST` to where the cursor stands |
-//! | `…:fence` | the last fence given out; the one key that never expires |
+//! | `…:fence` | the last fence given out; it never expires |
 //! | `…:ledger:JOB` | stream: one entry for each run and each range missed |
 //! | `…:tails:JOB:succeeded`, `:failed` | lists: the ends of the last outputs |
 //! | `…:ledgers` | sorted set: jobs that have a ledger, by its last entry (ms) |
@@ -21,7 +21,9 @@
 //! | `…:held:NAME` | a lock that stands alone: token, fence, metadata |
 //! | `…:queue:NAME` | sorted set: who waits for it, by since when (us) |
 //! | `…:revoked:TOKEN` | that the token is granted no lock any more |
+//! | `…:member` | what a server of a quorum knows of itself; it does not expire either |
 //! | `…:calls:CLIENT` | channel: the numbers of those of a client who may try again |
+//! | `NAME:{NAME.quorum}:state`, `…:journal` | one server's part in a quorum (`scripts/replica/state.lua`); the other keys of slots, but for their locks, stand beside them |
 //!
 //! The braces are the hash tag: in a Redis Cluster all keys of one bucket live on
 //! one server, so that a script may touch several of them.
@@ -45,8 +47,14 @@ impl Keys {
         Self { prefix: format!("{cluster}:{{{cluster}.{bucket}}}:") }
     }
 
+    /// Those of one server of a quorum.
+    #[cfg(feature = "daemon")]
+    pub(super) fn of_replica(cluster: &ClusterName) -> Self {
+        Self { prefix: format!("{cluster}:{{{cluster}.quorum}}:") }
+    }
+
     pub(super) fn key(&self, rest: &str) -> String {
-        format!("{}{rest}", self.prefix)
+        [&self.prefix, rest].concat()
     }
 
     pub(super) fn fence(&self) -> String {
@@ -55,17 +63,22 @@ impl Keys {
 
     /// A lock that stands alone.
     pub(super) fn held(&self, name: &LockName) -> String {
-        self.key(&format!("held:{name}"))
+        [&self.prefix, "held:", name.as_str()].concat()
     }
 
     /// Who waits for that.
     pub(super) fn queue(&self, name: &LockName) -> String {
-        self.key(&format!("queue:{name}"))
+        [&self.prefix, "queue:", name.as_str()].concat()
     }
 
     /// That the token is granted no lock any more.
     pub(super) fn revoked(&self, token: Token) -> String {
-        self.key(&format!("revoked:{token}"))
+        [&self.prefix, "revoked:", token.text(&mut Token::room())].concat()
+    }
+
+    /// What a server of a quorum knows of itself.
+    pub(super) fn member(&self) -> String {
+        self.key("member")
     }
 
     /// What the name of a client follows in that of the channel on which it is called.

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use redis::{Cmd, Value};
 
+use crate::claim::RunId;
+use crate::clock::ClusterTime;
 use crate::ledger::{Entry, Query, Retention};
 use crate::name::{JobName, NodeName};
 use crate::slot::{Slot, SlotTime};
@@ -62,7 +64,12 @@ pub(super) async fn history(link: &impl Server, keys: &Keys, query: &Query) -> R
     }
     let jobs = match &query.job {
         Some(job) => vec![(job.clone(), i64::MAX)],
-        None => jobs_by_last_entry(link, keys).await?,
+        None => {
+            let mut all = jobs_by_last_entry(link, keys).await?;
+            let since = query.since.map_or(i64::MIN, ClusterTime::unix_millis);
+            all.retain(|(_, last)| *last >= since);
+            all
+        }
     };
     let mut newest: Vec<Entry> = Vec::new();
     for some in jobs.chunks(LEDGERS_AT_ONCE) {
@@ -76,6 +83,56 @@ pub(super) async fn history(link: &impl Server, keys: &Keys, query: &Query) -> R
         newest.truncate(query.limit);
     }
     Ok(newest)
+}
+
+pub(super) async fn recent(
+    link: &impl Server,
+    keys: &Keys,
+    jobs: &[JobName],
+    each: usize,
+) -> Result<Vec<Vec<Entry>>> {
+    let each = each.min(PAGE);
+    let mut recent = Vec::with_capacity(jobs.len());
+    // As many entries in one round trip as where all are looked through.
+    let at_once = (LEDGERS_AT_ONCE * PAGE / 8 / each.max(1)).clamp(1, LEDGERS_AT_ONCE * 8);
+    for some in jobs.chunks(at_once) {
+        let ask = some.iter().map(|job| backwards(keys, job, None, "-", each)).collect();
+        for (reply, job) in link.send(Purpose::Read, ask).await?.into_iter().zip(some) {
+            recent.push(page_of(job, reply?, each)?.entries);
+        }
+    }
+    Ok(recent)
+}
+
+pub(super) async fn tail(
+    link: &impl Server,
+    keys: &Keys,
+    job: &JobName,
+    run: RunId,
+) -> Result<Option<String>> {
+    let run = run.to_string();
+    let lists = tails(keys, job);
+    for reply in link.send(Purpose::Read, lists).await? {
+        if let Some(tail) = reply::texts(reply?)?.iter().find_map(|tail| tail_of(&run, tail)) {
+            return Ok(Some(tail));
+        }
+    }
+    Ok(None)
+}
+
+/// Asks for the tails of a job's runs, by kind of end.
+fn tails(keys: &Keys, job: &JobName) -> Vec<Cmd> {
+    let range = |list| {
+        let mut range = redis::cmd("LRANGE");
+        range.arg(keys.tails(job, list)).arg(0).arg(-1);
+        range
+    };
+    TAIL_LISTS.into_iter().map(range).collect()
+}
+
+/// The tail that is kept as `RUN TAIL`, if it is that of `run`.
+fn tail_of(run: &str, kept: &str) -> Option<String> {
+    kept.strip_prefix(run)?.strip_prefix(' ').map(str::to_owned)
 }
 
 async fn jobs_by_last_entry(link: &impl Server, keys: &Keys) -> Result<Vec<(JobName, i64)>> {
@@ -181,17 +238,23 @@ pub(super) async fn recorded(
 }
 
 pub(super) async fn story(link: &impl Server, keys: &Keys, slot: &Slot) -> Result<SlotStory> {
+    let now = reply::time(link.ask(Purpose::Read, redis::cmd("TIME")).await?)?;
+    story_at(link, keys, slot, now).await
+}
+
+/// The same, at `now`.
+pub(super) async fn story_at(
+    link: &impl Server,
+    keys: &Keys,
+    slot: &Slot,
+    now: ClusterTime,
+) -> Result<SlotStory> {
     let mut get = redis::cmd("GET");
     get.arg(keys.slot(slot));
-    let mut commands = vec![redis::cmd("TIME"), get];
-    for list in TAIL_LISTS {
-        let mut range = redis::cmd("LRANGE");
-        range.arg(keys.tails(&slot.job, list)).arg(0).arg(-1);
-        commands.push(range);
-    }
+    let mut commands = vec![get];
+    commands.extend(tails(keys, &slot.job));
     let mut replies = link.send(Purpose::Read, commands).await?.into_iter();
     let mut next = || replies.next().unwrap_or_else(|| Err(reply::corrupt("all answers")));
-    let now = reply::time(next()?)?;
     let record = match reply::optional_text(next()?)? {
         Some(line) => Some(Record::read(&line)?.shown(now)),
         None => None,
@@ -218,15 +281,29 @@ pub(super) async fn story(link: &impl Server, keys: &Keys, slot: &Slot) -> Resul
         Entry::Run(run) => Some(run.run_id.to_string()),
         Entry::Missed(_) => None,
     });
-    let tail = last_run.and_then(|run| {
-        tails.iter().find_map(|tail| tail.strip_prefix(&run)?.strip_prefix(' ').map(str::to_owned))
-    });
+    let tail = last_run.and_then(|run| tails.iter().find_map(|tail| tail_of(&run, tail)));
     Ok(SlotStory { record, entries, tail })
 }
 
 pub(super) async fn prune(link: &impl Server, keys: &Keys, retention: Retention) -> Result<()> {
     let more = [keys.cursors(), keys.control(), keys.paused()];
-    let mut call = scripts::PRUNE.call_on_records(keys, &more);
+    trim(link, keys, retention, scripts::PRUNE.call_on_records(keys, &more)).await
+}
+
+/// The same on a server of a quorum, as far as it may by itself; `now` is the quorum's.
+pub(super) async fn prune_at(
+    link: &impl Server,
+    keys: &Keys,
+    now: ClusterTime,
+    retention: Retention,
+) -> Result<()> {
+    let more = [keys.cursors(), keys.control(), keys.paused(), keys.key("state")];
+    let call = scripts::PRUNE_AT.call_on_records_at(keys, &more, now);
+    trim(link, keys, retention, call).await
+}
+
+/// Prunes by `call`, and trims the ledgers that it names.
+async fn trim(link: &impl Server, keys: &Keys, retention: Retention, mut call: Cmd) -> Result<()> {
     let keep = millis(retention.keep);
     call.arg(keep).arg(matters_for());
     let pruned = reply::texts(link.ask(Purpose::Write, call).await?)?;

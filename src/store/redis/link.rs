@@ -28,7 +28,8 @@ use redis::{Cmd, Pipeline, Value};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::store::redis::acks::{self, Acks};
+use crate::clock::BootInstant;
+use crate::store::redis::acks::{self, Acks, Turns};
 use crate::store::redis::options::Options;
 use crate::store::redis::scripts::Script;
 use crate::store::redis::sentinel::Favourite;
@@ -65,8 +66,11 @@ pub(super) struct Shared {
     pub(super) health: watch::Sender<Health>,
     /// The server refused the last write.
     refusing: AtomicBool,
+    /// Its health is told no more.
+    over: AtomicBool,
     /// What makes its writes count, if it takes more than their answers.
     acks: Option<Acks>,
+    turns: Turns,
     pub(super) favourite: Favourite,
 }
 
@@ -109,6 +113,11 @@ impl Link {
         self.health.clone()
     }
 
+    /// Whether there is a connection, whatever the server thinks of writes.
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(*self.shared.state.borrow(), State::Up { .. })
+    }
+
     /// The connection for calls of this purpose.
     fn shared(&self, purpose: Purpose) -> &Arc<Shared> {
         match &self.acknowledged {
@@ -123,7 +132,7 @@ impl Link {
         for shared in [Some(&self.shared), self.acknowledged.as_ref()].into_iter().flatten() {
             let mut state = shared.state.subscribe();
             let _ = state.wait_for(|state| matches!(state, State::Closed)).await;
-            shared.set_health(Health::Down("closed".to_owned()));
+            shared.end_health();
         }
         let _ = self.health().wait_for(|health| matches!(health, Health::Down(_))).await;
     }
@@ -153,13 +162,10 @@ impl Link {
     ) -> Result<Vec<Value>> {
         let shared = &**self.shared(purpose);
         let sent_on = AtomicU64::new(NOT_SENT);
-        match tokio::time::timeout(timeout, shared.exchange(commands, &sent_on)).await {
+        match tokio::time::timeout(timeout, shared.exchange(commands, &sent_on, timeout)).await {
             Ok(answer) => answer,
             Err(_) => match sent_on.load(Ordering::Relaxed) {
-                NOT_SENT => Err(StoreError::Unavailable(format!(
-                    "{}: no connection within {timeout:?}",
-                    shared.options
-                ))),
+                NOT_SENT => Err(StoreError::Unavailable(shared.not_sent(timeout))),
                 number => {
                     let why = format!("{}: no answer within {timeout:?}", shared.options);
                     shared.give_up(number, &why);
@@ -208,7 +214,9 @@ impl Shared {
             state: watch::Sender::new(State::Dialing),
             health: watch::Sender::new(Health::Starting),
             refusing: AtomicBool::new(false),
+            over: AtomicBool::default(),
             acks,
+            turns: Turns::default(),
             favourite: Favourite::default(),
         });
         let supervisor = supervise(shared.clone());
@@ -220,14 +228,27 @@ impl Shared {
         shared
     }
 
-    async fn exchange(&self, commands: Vec<Cmd>, sent_on: &AtomicU64) -> Result<Vec<Value>> {
+    async fn exchange(
+        &self,
+        commands: Vec<Cmd>,
+        sent_on: &AtomicU64,
+        timeout: Duration,
+    ) -> Result<Vec<Value>> {
+        let begun = BootInstant::now();
+        let mut turn = match self.acks {
+            Some(_) => Some(
+                self.turns.take().await.map_err(|why| self.named(StoreError::Unavailable(why)))?,
+            ),
+            None => None,
+        };
         let (mut connection, number) = self.connection().await?;
+        let left = || timeout.saturating_sub(BootInstant::now().since(begun));
         let mut pipeline = Pipeline::with_capacity(commands.len() + acks::COMMANDS);
         for command in commands {
             pipeline.add_command(command);
         }
         sent_on.store(number, Ordering::Relaxed);
-        let (mut replies, mut counts) = self.pass(&mut connection, &mut pipeline).await?;
+        let (mut replies, mut counts) = self.pass(&mut connection, &mut pipeline, left()).await?;
 
         // The scripts were flushed: of those commands nothing was executed.
         let unknown = |reply: &Value| matches!(reply, Value::ServerError(error) if trouble::is_noscript(error));
@@ -243,7 +264,7 @@ impl Shared {
         }
         if !places.is_empty() {
             let repeated;
-            (repeated, counts) = self.pass(&mut connection, &mut again).await?;
+            (repeated, counts) = self.pass(&mut connection, &mut again, left()).await?;
             for (place, reply) in places.into_iter().zip(repeated) {
                 replies[place] = reply;
             }
@@ -252,6 +273,7 @@ impl Shared {
         if let Err(why) = counts
             && !replies.iter().all(refused)
         {
+            turn.iter_mut().for_each(|turn| turn.fell_short(&why));
             let why = self.options.scrub(format!("{}: {why}", self.options));
             self.refused(why.clone());
             return Err(StoreError::Unknown(why));
@@ -265,15 +287,25 @@ impl Shared {
         &self,
         connection: &mut MultiplexedConnection,
         pipeline: &mut Pipeline,
+        left: Duration,
     ) -> Result<(Vec<Value>, std::result::Result<(), String>)> {
         if let Some(acks) = self.acks {
-            acks.ask(pipeline);
+            acks.ask(pipeline, Acks::patience(left));
         }
         let sent = connection.send_packed_commands(pipeline, 0, pipeline.len()).await;
         let lost = |error| self.named(StoreError::Unknown(trouble::of_connection(&error)));
         let mut replies = sent.map_err(lost)?;
         let counts = self.acks.map_or(Ok(()), |acks| acks.judge(&mut replies));
         Ok((replies, counts))
+    }
+
+    /// Why nothing was sent for so long.
+    fn not_sent(&self, timeout: Duration) -> String {
+        let why = match (&*self.state.borrow(), self.acks) {
+            (State::Up { .. }, Some(_)) => "no turn, as replicas are slow to acknowledge others",
+            _ => "no connection",
+        };
+        format!("{}: {why} within {timeout:?}", self.options)
     }
 
     /// The connection, if there is one; while one is being made, waits for it.
@@ -376,9 +408,12 @@ impl Shared {
         }
     }
 
+    /// Once the link is closed that is the last word, whatever calls that were under way
+    /// then have found out.
     pub(super) fn set_health(&self, health: Health) {
         self.health.send_if_modified(|current| {
-            let changed = *current != health;
+            // Under its lock: what was not over yet comes before the end is told.
+            let changed = *current != health && !self.over.load(Ordering::SeqCst);
             if changed {
                 *current = health;
             }
@@ -386,10 +421,42 @@ impl Shared {
         });
     }
 
+    fn end_health(&self) {
+        self.over.store(true, Ordering::SeqCst);
+        self.health.send_replace(Health::Down("closed".to_owned()));
+    }
+
     /// There is no connection.
     pub(super) fn fail(&self, why: &str) {
         let why = self.options.scrub(format!("{}: {why}", self.options));
         self.state.send_replace(State::Down(why.clone()));
         self.set_health(Health::Down(why));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::name::ClusterName;
+    use crate::store::redis::options::Address;
+
+    #[tokio::test]
+    async fn what_a_call_finds_out_after_the_end_does_not_reopen_a_link() {
+        let link = Link::open(Options {
+            address: Address::Unix("/nonexistent/redis.sock".into()),
+            database: 0,
+            username: None,
+            password: None,
+            cluster: ClusterName::new("prod").unwrap(),
+            node: None,
+            timeout: Duration::from_secs(1),
+            min_acks: 0,
+        });
+        link.close().await;
+        let closed = Health::Down("closed".to_owned());
+        assert_eq!(*link.health().borrow(), closed);
+        // The answer had come before, and is looked at now.
+        link.judge(Purpose::Write, Ok(vec![Value::Okay])).unwrap();
+        assert_eq!(*link.health().borrow(), closed);
     }
 }

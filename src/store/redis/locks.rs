@@ -11,6 +11,7 @@ use crate::clock::ClusterTime;
 use crate::lease::{Fence, Token};
 use crate::lock::{Holder, LockName};
 use crate::store::locks::{LockStore, Place, Release, Standing, Take, Taken, Waiter};
+use crate::store::quorum::locks::{Memory, Sight, Vote, Voter, Writing};
 use crate::store::redis::calls::Calls;
 use crate::store::redis::combine::Combiner;
 use crate::store::redis::keys::Keys;
@@ -26,19 +27,68 @@ pub(super) struct Desk<S> {
     server: Arc<S>,
     keys: Keys,
     calls: Arc<Calls>,
-    takes: Combiner<Take, Taken>,
+    /// For those who want one lock and do not queue; none where `takes` is to be asked. No
+    /// vote of a quorum's server is asked for here: it knows neither bids nor silence.
+    takes_of_one: Combiner<Take, Option<Taken>>,
+    takes: Combiner<Ask, Vote>,
     releases: Combiner<Release, Vec<Standing>>,
 }
 
 impl<S: Server + Send + Sync + 'static> Desk<S> {
     pub(super) fn new(server: Arc<S>, keys: &Keys, calls: Arc<Calls>) -> Self {
+        let takes_of_one = takes_of_one(server.clone(), keys.clone());
         let takes = takes(server.clone(), keys.clone(), calls.clone());
         let releases = releases(server.clone(), keys.clone(), calls.clone());
-        Self { server, keys: keys.clone(), calls, takes, releases }
+        Self { server, keys: keys.clone(), calls, takes_of_one, takes, releases }
     }
 
     pub(super) async fn take(&self, take: &Take) -> Result<Taken> {
-        self.takes.ask(take.clone()).await
+        if take.names.len() == 1
+            && take.queue.is_none()
+            && let Some(taken) = self.takes_of_one.ask(take.clone()).await?
+        {
+            return Ok(taken);
+        }
+        match self.takes.ask(Ask { take: take.clone(), proposed: None }).await? {
+            Vote::Cast(taken) => Ok(taken),
+            Vote::Abstained(_) => Err(reply::corrupt("the answer to a request for locks")),
+        }
+    }
+
+    pub(super) async fn vote(&self, take: &Take, proposed: Fence) -> Result<Vote> {
+        self.takes.ask(Ask { take: take.clone(), proposed: Some(proposed) }).await
+    }
+
+    pub(super) async fn write(&self, writing: &Writing) -> Result<Vec<Standing>> {
+        let Writing { names, token, fence, ttl, metadata, where_free, won } = writing;
+        let keys = &self.keys;
+        let mut call = scripts::WRITE_LOCKS.call_with(3 + names.len());
+        call.arg(keys.fence()).arg(keys.member()).arg(keys.revoked(*token));
+        for name in names.iter() {
+            call.arg(keys.held(name));
+        }
+        call.arg(token.to_string()).arg(fence.get()).arg(millis(*ttl)).arg(&**metadata);
+        call.arg(names.len()).arg(u8::from(*where_free)).arg(u8::from(*won));
+        standings(names.len(), self.ask(Purpose::Settle, call).await?)
+    }
+
+    pub(super) async fn sight(&self, name: &LockName) -> Result<Sight> {
+        let call = scripts::SIGHT.call(&[&self.keys.held(name), &self.keys.member()]);
+        seen(self.ask(Purpose::Read, call).await?)
+    }
+
+    pub(super) async fn memory(&self, name: Token) -> Result<Memory> {
+        let mut call = scripts::MEMORY.call(&[&self.keys.member(), &self.keys.fence()]);
+        call.arg(name.to_string());
+        memory(self.ask(Purpose::Settle, call).await?)
+    }
+
+    pub(super) async fn admit(&self, name: &str, after: Duration, fence: Fence) -> Result<()> {
+        let mut call = scripts::ADMIT.call(&[&self.keys.member(), &self.keys.fence()]);
+        // Rounded up: rather too late.
+        let after = after.as_nanos().div_ceil(1_000_000);
+        call.arg(name).arg(after.to_string()).arg(fence.get());
+        self.ask(Purpose::Settle, call).await.map(drop)
     }
 
     pub(super) async fn extend(
@@ -47,10 +97,11 @@ impl<S: Server + Send + Sync + 'static> Desk<S> {
         token: Token,
         ttl: Duration,
     ) -> Result<Vec<Standing>> {
-        let mut call = scripts::EXTEND_LOCKS.call_with(names.len());
+        let mut call = scripts::EXTEND_LOCKS.call_with(names.len() + 1);
         for name in names {
             call.arg(self.keys.held(name));
         }
+        call.arg(self.keys.member());
         call.arg(token.to_string()).arg(millis(ttl)).arg(names.len());
         standings(names.len(), self.ask(Purpose::Settle, call).await?)
     }
@@ -128,16 +179,60 @@ impl LockStore for RedisStore {
     }
 }
 
+#[async_trait]
+impl Voter for RedisStore {
+    async fn vote(&self, take: &Take, proposed: Fence) -> Result<Vote> {
+        self.locks.vote(take, proposed).await
+    }
+
+    async fn write(&self, writing: &Writing) -> Result<Vec<Standing>> {
+        self.locks.write(writing).await
+    }
+
+    async fn sight(&self, name: &LockName) -> Result<Sight> {
+        self.locks.sight(name).await
+    }
+
+    async fn memory(&self, name: Token) -> Result<Memory> {
+        self.locks.memory(name).await
+    }
+
+    async fn admit(&self, name: &str, after: Duration, fence: Fence) -> Result<()> {
+        self.locks.admit(name, after, fence).await
+    }
+}
+
+/// A request for locks, and the fence that a quorum proposes if it comes from one.
+#[derive(Debug, Clone)]
+struct Ask {
+    take: Take,
+    proposed: Option<Fence>,
+}
+
+fn takes_of_one<S: Server + Send + Sync + 'static>(
+    server: Arc<S>,
+    keys: Keys,
+) -> Combiner<Take, Option<Taken>> {
+    Combiner::new(move |takes: Vec<Take>| {
+        let (server, keys) = (server.clone(), keys.clone());
+        Box::pin(async move {
+            let call = |some: &[Take]| call_to_take_one(&keys, some);
+            let weigh = |take: &Take| weight(&take.names) + take.metadata.len();
+            batch::run_untimed(&*server, &takes, call, weigh, taken_one).await
+        })
+    })
+}
+
 fn takes<S: Server + Send + Sync + 'static>(
     server: Arc<S>,
     keys: Keys,
     calls: Arc<Calls>,
-) -> Combiner<Take, Taken> {
-    Combiner::new(move |takes: Vec<Take>| {
+) -> Combiner<Ask, Vote> {
+    Combiner::new(move |takes: Vec<Ask>| {
         let (server, keys, calls) = (server.clone(), keys.clone(), calls.clone());
         Box::pin(async move {
-            let call = |some: &[Take]| call_to_take(&keys, &calls, some);
-            let weigh = |take: &Take| weight(&take.names) + take.metadata.len();
+            let call = |some: &[Ask]| call_to_take(&keys, &calls, some);
+            let weigh = |ask: &Ask| weight(&ask.take.names) + ask.take.metadata.len();
             batch::run(&*server, &takes, call, weigh, taken).await
         })
     })
@@ -153,7 +248,7 @@ fn releases<S: Server + Send + Sync + 'static>(
         Box::pin(async move {
             let call = |some: &[Release]| call_to_release(&keys, &calls, some);
             let weigh = |release: &Release| weight(&release.names);
-            batch::run(&*server, &releases, call, weigh, released).await
+            batch::run_untimed(&*server, &releases, call, weigh, released).await
         })
     })
 }
@@ -164,14 +259,32 @@ fn weight(names: &[LockName]) -> usize {
     names.len() * 2048
 }
 
-fn call_to_take(keys: &Keys, calls: &Calls, takes: &[Take]) -> Cmd {
-    let count: usize = takes.iter().map(|take| 1 + 2 * take.names.len()).sum();
-    let mut call = scripts::TAKE_LOCKS.call_with(1 + count);
+fn call_to_take_one(keys: &Keys, takes: &[Take]) -> Cmd {
+    let mut call = scripts::TAKE_ONE_LOCK.call_with(1 + 2 * takes.len());
     call.arg(keys.fence());
     for take in takes {
-        add_keys(&mut call, keys, take.token, &take.names);
+        call.arg(keys.revoked(take.token));
+    }
+    for name in takes.iter().flat_map(|take| &*take.names) {
+        call.arg(keys.held(name));
     }
     for take in takes {
+        call.arg(take.token.text(&mut Token::room())).arg(millis(take.ttl)).arg(&*take.metadata);
+    }
+    call
+}
+
+fn call_to_take(keys: &Keys, calls: &Calls, asks: &[Ask]) -> Cmd {
+    let count: usize = asks.iter().map(|ask| 1 + 2 * ask.take.names.len()).sum();
+    let mut call = scripts::TAKE_LOCKS.call_with(2 + count);
+    call.arg(keys.fence()).arg(keys.member());
+    for Ask { take, .. } in asks {
+        call.arg(keys.revoked(take.token));
+        for name in &*take.names {
+            call.arg(keys.held(name)).arg(keys.queue(name));
+        }
+    }
+    for Ask { take, proposed } in asks {
         call.arg(take.names.len())
             .arg(take.token.to_string())
             .arg(millis(take.ttl))
@@ -183,58 +296,113 @@ fn call_to_take(keys: &Keys, calls: &Calls, takes: &[Take]) -> Cmd {
                 .arg(place.since.map_or_else(String::new, |at| at.unix_micros().to_string()))
                 .arg(millis(stay(place))),
         };
+        call.arg(proposed.map_or_else(String::new, |fence| fence.to_string()));
     }
     call
 }
 
 fn call_to_release(keys: &Keys, calls: &Calls, releases: &[Release]) -> Cmd {
-    let count = releases.iter().map(|release| 1 + 2 * release.names.len()).sum();
-    let mut call = scripts::RELEASE_LOCKS.call_with(count);
-    for release in releases {
-        add_keys(&mut call, keys, release.token, &release.names);
+    let names = || releases.iter().flat_map(|release| &*release.names);
+    let revoked = || releases.iter().filter(|release| release.revoke_for.is_some());
+    let count = names().count();
+    let mut call = scripts::RELEASE_LOCKS.call_with(2 * count + revoked().count());
+    for name in names() {
+        call.arg(keys.held(name));
     }
+    for name in names() {
+        call.arg(keys.queue(name));
+    }
+    for release in revoked() {
+        call.arg(keys.revoked(release.token));
+    }
+    call.arg(count);
     calls.add_to(&mut call);
-    for release in releases {
-        call.arg(release.names.len())
-            .arg(release.token.to_string())
-            .arg(if release.hold.is_zero() { 0 } else { millis(release.hold) })
-            .arg(release.revoke_for.map_or(0, millis));
+    for Release { names, token, hold, revoke_for } in releases {
+        if names.len() == 1 && hold.is_zero() && revoke_for.is_none() {
+            call.arg(token.text(&mut Token::room()));
+            continue;
+        }
+        let hold = if hold.is_zero() { 0 } else { millis(*hold) };
+        let revoked = revoke_for.map_or(0, millis);
+        call.arg(format!("{token} {} {hold} {revoked}", names.len()));
     }
     call
 }
 
-/// Adds the keys of one item: that of its token, then of each lock and its queue.
-fn add_keys(call: &mut Cmd, keys: &Keys, token: Token, names: &[LockName]) {
-    call.arg(keys.revoked(token));
-    for name in names {
-        call.arg(keys.held(name)).arg(keys.queue(name));
+fn taken_one(take: &Take, value: Value) -> Result<Option<Taken>> {
+    let told = bytes(value)?;
+    if let Some(fence) = std::str::from_utf8(&told).ok().and_then(|digits| digits.parse().ok()) {
+        return Ok(Some(Taken::Granted(Fence::new(fence))));
+    }
+    match &*told {
+        b"" => Ok(None),
+        b"revoked" => Ok(Some(Taken::Revoked)),
+        _ => match standing(Value::BulkString(told))? {
+            Standing::HeldBy(holder) => {
+                let name = take.names[0].clone();
+                Ok(Some(Taken::Held { name, holder, since: None }))
+            }
+            Standing::Ours | Standing::Free => Ok(None),
+        },
     }
 }
 
-fn taken(take: &Take, _now: ClusterTime, value: Value) -> Result<Taken> {
+fn taken(ask: &Ask, _now: ClusterTime, value: Value) -> Result<Vote> {
     let corrupt = || reply::corrupt("the answer to a request for locks");
     let Value::Array(parts) = value else {
         let word = reply::item(value)?;
         if word == "revoked" {
-            return Ok(Taken::Revoked);
+            return Ok(Vote::Cast(Taken::Revoked));
+        }
+        if let Some(millis) = word.strip_prefix("abstains ") {
+            let until: i64 = millis.parse().map_err(|_| corrupt())?;
+            return Ok(Vote::Abstained(duration(until)));
         }
         let fence = word.strip_prefix("granted ").and_then(|fence| fence.parse().ok());
-        return fence.map(|fence| Taken::Granted(Fence::new(fence))).ok_or_else(corrupt);
+        return fence
+            .map(|fence| Vote::Cast(Taken::Granted(Fence::new(fence))))
+            .ok_or_else(corrupt);
     };
     let [number, told, since] = parts.try_into().map_err(|_| corrupt())?;
     let number = usize::try_from(reply::integer(number)?).map_err(|_| corrupt())?;
-    let name = number.checked_sub(1).and_then(|at| take.names.get(at)).ok_or_else(corrupt)?;
+    let name = number.checked_sub(1).and_then(|at| ask.take.names.get(at)).ok_or_else(corrupt)?;
     let Standing::HeldBy(holder) = standing(told)? else { return Err(corrupt()) };
     let since = reply::text(since)?.parse().ok().map(ClusterTime::from_unix_micros);
-    Ok(Taken::Held { name: name.clone(), holder, since })
+    Ok(Vote::Cast(Taken::Held { name: name.clone(), holder, since }))
 }
 
-fn released(release: &Release, _now: ClusterTime, value: Value) -> Result<Vec<Standing>> {
+/// So many milliseconds; none where that is less than nothing.
+fn duration(millis: i64) -> Option<Duration> {
+    u64::try_from(millis).ok().map(Duration::from_millis)
+}
+
+fn memory(answer: Vec<Value>) -> Result<Memory> {
+    let corrupt = || reply::corrupt("what a server of a quorum remembers");
+    let [name, horizon, silence, fence] = answer.try_into().map_err(|_| corrupt())?;
+    let number = |value| reply::text(value)?.parse::<i64>().map_err(|_| corrupt());
+    Ok(Memory {
+        name: reply::text(name)?,
+        horizon: duration(number(horizon)?),
+        silence: duration(number(silence)?).unwrap_or_default(),
+        fence: Fence::new(number(fence)?.try_into().map_err(|_| corrupt())?),
+    })
+}
+
+fn seen(answer: Vec<Value>) -> Result<Sight> {
+    let corrupt = || reply::corrupt("what a server of a quorum sees");
+    let [told, word] = answer.try_into().map_err(|_| corrupt())?;
+    let holder = match standing(told)? {
+        Standing::HeldBy(holder) => Some(holder),
+        Standing::Free => None,
+        Standing::Ours => return Err(corrupt()),
+    };
+    Ok(Sight { holder, votes: reply::text(word)? == "votes" })
+}
+
+fn released(release: &Release, value: Value) -> Result<Vec<Standing>> {
     match value {
         Value::Array(parts) => standings(release.names.len(), parts),
-        other => {
-            Err(reply::item(other).err().unwrap_or_else(|| reply::corrupt("what became of locks")))
-        }
+        one => standings(release.names.len(), vec![one]),
     }
 }
 
@@ -274,17 +442,43 @@ fn bytes(value: Value) -> Result<Vec<u8>> {
     }
 }
 
-/// `held MILLIS FENCE METADATA`, or `released …`. Another program may have written the
+/// `held MILLIS FENCE METADATA`, `bids …` or `released …`. Another program may have written the
 /// metadata: what is no text is shown as far as it is.
 fn holder(told: &[u8]) -> Option<Holder> {
     let text = String::from_utf8_lossy(told);
     let mut words = text.splitn(4, ' ');
-    let released = match words.next()? {
-        "held" => false,
-        "released" => true,
+    let (released, bids) = match words.next()? {
+        "held" => (false, false),
+        "bids" => (false, true),
+        "released" => (true, false),
         _ => return None,
     };
     let remaining = Duration::from_millis(words.next()?.parse().ok()?);
     let fence = Fence::new(words.next()?.parse().ok()?);
-    Some(Holder { fence, metadata: words.next()?.to_owned(), remaining, released })
+    Some(Holder { fence, metadata: words.next()?.to_owned(), remaining, released, bids })
+}
+
+/// Reads `values` as every answer about locks that a server may give, for `crate::fuzzing`.
+#[cfg(all(feature = "daemon", any(test, fuzzing)))]
+pub(super) fn read_all(values: &[Value]) {
+    let names: Arc<[LockName]> =
+        ["order/1", "order/2"].map(|name| name.parse().expect("a name")).into();
+    let token = Token::new();
+    let take = Take {
+        names: names.clone(),
+        token,
+        ttl: Duration::from_secs(1),
+        metadata: "".into(),
+        queue: None,
+    };
+    let ask = Ask { take: take.clone(), proposed: None };
+    let release = Release { names, token, hold: Duration::ZERO, revoke_for: None };
+    let _all_or_corrupt = (memory(values.to_vec()), seen(values.to_vec()));
+    for value in values {
+        let _all_or_corrupt = (
+            taken_one(&take, value.clone()),
+            taken(&ask, ClusterTime::from_unix_micros(0), value.clone()),
+            released(&release, value.clone()),
+        );
+    }
 }

@@ -32,6 +32,8 @@ mod cursors;
 mod dial;
 #[cfg(feature = "daemon")]
 mod entry;
+#[cfg(all(feature = "daemon", any(test, fuzzing)))]
+pub(crate) mod fuzzing;
 mod inspect;
 mod keys;
 #[cfg(feature = "daemon")]
@@ -40,9 +42,13 @@ mod link;
 mod locks;
 #[cfg(feature = "daemon")]
 mod nodes;
+#[cfg(feature = "daemon")]
+mod open;
 mod options;
 #[cfg(feature = "daemon")]
 mod record;
+#[cfg(feature = "daemon")]
+mod replica;
 mod reply;
 mod scripts;
 mod sentinel;
@@ -62,6 +68,8 @@ mod trouble;
 
 pub use cluster::{ClusterOptions, Endpoint, RedisCluster};
 pub use options::{Address, Options, Pem, Sentinels, TlsOptions};
+#[cfg(feature = "daemon")]
+pub use replica::RedisReplica;
 
 use calls::Calls;
 use keys::Keys;

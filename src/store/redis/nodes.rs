@@ -1,4 +1,5 @@
-//! Heartbeats: `BOOT EXPIRES STARTED KEEP DRAINING TABLE VERSION`, one for each node.
+//! Heartbeats: `BOOT EXPIRES STARTED KEEP DRAINING TABLE VERSION RUNNING SKEW`, one for
+//! each node. The last two came later: they may be missing, and are `-` where not known.
 
 use std::time::Duration;
 
@@ -25,11 +26,13 @@ pub(super) async fn heartbeat(
         .arg(keep)
         .arg(&heartbeat.table)
         .arg(format!(
-            "{} {keep} {} {} {}",
+            "{} {keep} {} {} {} {} {}",
             heartbeat.started_at.unix_micros(),
             u8::from(heartbeat.draining),
             heartbeat.table,
             heartbeat.version,
+            or_dash(heartbeat.running),
+            or_dash(heartbeat.skew_ms),
         ));
     let answer = link.ask(Purpose::Write, call).await?;
     let mut pairs = reply::pairs(answer)?.into_iter();
@@ -74,13 +77,48 @@ pub(super) async fn leave(
 }
 
 fn read(node: &str, line: &str) -> Option<Heartbeat> {
-    let mut words = line.splitn(7, ' ');
+    let mut words = line.split(' ');
     let boot = word(&mut words)?;
-    let _expires: i64 = word(&mut words)?;
+    let expires: i64 = word(&mut words)?;
     let started_at = ClusterTime::from_unix_micros(word(&mut words)?);
     let keep = Duration::from_millis(word(&mut words)?);
+    let heard_at = ClusterTime::from_unix_millis(expires) - keep;
     let draining = words.next()? == "1";
     let table = words.next()?.to_owned();
     let version = words.next()?.to_owned();
-    Some(Heartbeat { node: node.parse().ok()?, boot, started_at, version, table, draining, keep })
+    let running = words.next().and_then(|word| word.parse().ok());
+    let skew_ms = words.next().and_then(|word| word.parse().ok());
+    let node = node.parse().ok()?;
+    Some(Heartbeat {
+        node,
+        boot,
+        started_at,
+        version,
+        table,
+        draining,
+        running,
+        skew_ms,
+        keep,
+        heard_at,
+    })
+}
+
+fn or_dash(number: Option<impl ToString>) -> String {
+    number.map_or_else(|| "-".to_owned(), |number| number.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_heartbeat_of_an_older_version_is_read_without_what_it_does_not_say() {
+        let line =
+            "0193f7a1-7b1c-4000-8000-0123456789ab 17 1795316400000123 15000 0 00c0ffee 0.1.0";
+        let old = read("web-1", line).unwrap();
+        assert_eq!((old.version.as_str(), old.running, old.skew_ms), ("0.1.0", None, None));
+        let new = read("web-1", &format!("{line} 3 -12")).unwrap();
+        assert_eq!((new.version.as_str(), new.running, new.skew_ms), ("0.1.0", Some(3), Some(-12)));
+        assert_eq!(read("web-1", &format!("{line} 3 -")).unwrap().skew_ms, None);
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::name::{ClusterName, NodeName};
+pub use crate::tls::{Pem, TlsOptions};
 
 /// How to reach one Redis or Valkey server, and as whom.
 #[derive(Clone)]
@@ -60,35 +61,6 @@ pub struct Sentinels {
     pub password: Option<String>,
     /// TLS, to the sentinels and to the master, where it is to be encrypted.
     pub tls: Option<TlsOptions>,
-}
-
-/// Whom to trust, and as whom to show up.
-#[derive(Debug, Clone, Default)]
-pub struct TlsOptions {
-    /// The certificates that the server's must descend from; the system's where absent.
-    pub ca: Option<Pem>,
-    /// The client's certificate, with those that lead to its root.
-    pub cert: Option<Pem>,
-    /// The key of the client's certificate.
-    pub key: Option<Pem>,
-}
-
-/// Something in PEM format.
-#[derive(Clone)]
-pub enum Pem {
-    /// The text itself.
-    Text(Vec<u8>),
-    /// A file with it, read at every connect, so that it may be renewed.
-    File(PathBuf),
-}
-
-impl fmt::Debug for Pem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Text(_) => f.write_str("PEM"),
-            Self::File(path) => path.fmt(f),
-        }
-    }
 }
 
 impl fmt::Debug for Sentinels {

@@ -103,6 +103,7 @@ impl Record {
             attempt: self.attempt,
             fence: self.fence,
             claimed_at: self.claimed_at,
+            takeovers: self.takeovers,
         }
     }
 }

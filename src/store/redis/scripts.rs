@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use redis::{Arg, Cmd};
 
+#[cfg(feature = "daemon")]
+use crate::clock::ClusterTime;
 use crate::store::redis::keys::Keys;
 
 /// One operation.
@@ -30,28 +32,47 @@ macro_rules! scripts {
 }
 
 scripts! {
-    CLAIM = "prelude.lua" "cursor.lua" "record.lua" "turn.lua" "missed.lua" "claim/terms.lua"
+    CLAIM = "clock.lua" "prelude.lua" "cursor.lua" "record.lua" "turn.lua" "missed.lua" "claim/terms.lua"
         "claim/writes.lua" "claim/waiting.lua" "claim/claims.lua";
-    RENEW = "prelude.lua" "renew.lua";
-    COMPLETE = "prelude.lua" "record.lua" "turn.lua" "complete.lua";
-    ABANDON = "prelude.lua" "record.lua" "turn.lua" "abandon.lua";
-    FORFEIT = "prelude.lua" "record.lua" "turn.lua" "forfeit.lua";
-    SWEEP = "prelude.lua" "sweep.lua";
-    OPEN_CURSORS = "prelude.lua" "cursor.lua" "open_cursors.lua";
-    RECORD_MISSED = "prelude.lua" "cursor.lua" "record.lua" "turn.lua" "record_missed.lua";
-    TRIGGER = "prelude.lua" "trigger.lua";
-    CANCEL = "prelude.lua" "cancel.lua";
-    PAUSE = "prelude.lua" "control.lua" "pause.lua";
-    RELOAD = "prelude.lua" "control.lua" "reload.lua";
-    HEARTBEAT = "prelude.lua" "heartbeat.lua";
-    NODES = "prelude.lua" "nodes.lua";
-    LEAVE = "prelude.lua" "leave.lua";
-    PRUNE = "prelude.lua" "record.lua" "turn.lua" "control.lua" "prune.lua";
-    TAKE_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/take.lua";
-    EXTEND_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/extend.lua";
+    RENEW = "clock.lua" "prelude.lua" "renew.lua";
+    COMPLETE = "clock.lua" "prelude.lua" "record.lua" "turn.lua" "complete.lua";
+    ABANDON = "clock.lua" "prelude.lua" "record.lua" "turn.lua" "abandon.lua";
+    FORFEIT = "clock.lua" "prelude.lua" "record.lua" "turn.lua" "forfeit.lua";
+    SWEEP = "clock.lua" "prelude.lua" "sweep.lua";
+    OPEN_CURSORS = "clock.lua" "prelude.lua" "cursor.lua" "open_cursors.lua";
+    RECORD_MISSED = "clock.lua" "prelude.lua" "cursor.lua" "record.lua" "turn.lua" "record_missed.lua";
+    TRIGGER = "clock.lua" "prelude.lua" "trigger.lua";
+    CANCEL = "clock.lua" "prelude.lua" "cancel.lua";
+    PAUSE = "clock.lua" "prelude.lua" "control.lua" "pause.lua";
+    RELOAD = "clock.lua" "prelude.lua" "control.lua" "reload.lua";
+    HEARTBEAT = "clock.lua" "prelude.lua" "heartbeat.lua";
+    NODES = "clock.lua" "prelude.lua" "nodes.lua";
+    LEAVE = "clock.lua" "prelude.lua" "leave.lua";
+    PRUNE = "clock.lua" "prelude.lua" "record.lua" "turn.lua" "control.lua"
+        "prune/hashes.lua" "prune/indexes.lua" "prune/ledgers.lua";
+    TAKE_ONE_LOCK = "lock/prelude.lua" "lock/time.lua" "lock/take_one.lua" "lock/standing.lua"
+        "lock/held_one.lua";
+    TAKE_LOCKS = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/take.lua";
+    EXTEND_LOCKS = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/extend.lua";
+    WRITE_LOCKS = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/write.lua";
+    SIGHT = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/sight.lua";
+    MEMORY = "lock/prelude.lua" "lock/time.lua" "lock/member.lua" "lock/memory.lua";
+    ADMIT = "lock/prelude.lua" "lock/time.lua" "lock/member.lua" "lock/admit.lua";
     RELEASE_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/queue.lua" "lock/release.lua";
-    LOCK_HOLDER = "lock/prelude.lua" "lock/standing.lua" "lock/holder.lua";
-    LEAVE_QUEUE = "lock/prelude.lua" "lock/queue.lua" "lock/leave.lua";
+    LOCK_HOLDER = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/holder.lua";
+    LEAVE_QUEUE = "lock/prelude.lua" "lock/time.lua" "lock/queue.lua" "lock/leave.lua";
+    SWEEP_AT = "replica/clock.lua" "prelude.lua" "sweep.lua";
+    PRUNE_AT = "replica/clock.lua" "prelude.lua" "record.lua" "control.lua" "replica/pruning.lua"
+        "prune/hashes.lua" "prune/ledgers.lua";
+    RELEASE_PROMISE = "replica/state.lua" "replica/release.lua";
+    PREPARE = "replica/state.lua" "replica/read.lua" "replica/prepare.lua";
+    ACCEPT = "replica/state.lua" "replica/accept.lua";
+    COMMIT = "replica/state.lua" "replica/apply.lua" "replica/commit.lua";
+    LEARN = "replica/state.lua" "replica/apply.lua" "replica/learn.lua";
+    LOOK = "replica/state.lua" "replica/read.lua" "replica/look.lua";
+    GLANCE = "replica/state.lua" "replica/glance.lua";
+    MEMBERSHIP = "replica/state.lua" "replica/membership.lua";
+    IMPORT = "replica/state.lua" "replica/import.lua";
 }
 
 impl Script {
@@ -76,10 +97,24 @@ impl Script {
         cmd
     }
 
+    #[cfg(feature = "daemon")]
+    /// The same, with the instant at which it is made.
+    pub(super) fn call_on_records_at(&self, keys: &Keys, more: &[String], now: ClusterTime) -> Cmd {
+        let shared = keys.for_records();
+        let mut cmd = self.call_with(shared.len() + more.len());
+        for key in shared.iter().chain(more) {
+            cmd.arg(key);
+        }
+        add_instant(&mut cmd, now);
+        keys.add_prefixes(&mut cmd);
+        cmd
+    }
+
     /// A call with so many keys; they and the arguments are added to it.
     pub(super) fn call_with(&self, keys: usize) -> Cmd {
-        let mut cmd = redis::cmd("EVALSHA");
-        cmd.arg(self.hash.as_str()).arg(keys);
+        // Room for as many arguments and for short ones, as calls have that are made often.
+        let mut cmd = Cmd::with_capacity(10 + 2 * keys, 200 + 80 * keys);
+        cmd.arg("EVALSHA").arg(self.hash.as_str()).arg(keys);
         cmd
     }
 
@@ -139,6 +174,13 @@ impl Script {
         }
         Some(cmd)
     }
+}
+
+#[cfg(feature = "daemon")]
+/// Adds an instant as `scripts/replica/clock.lua` reads it.
+pub(super) fn add_instant(call: &mut Cmd, now: ClusterTime) {
+    let micros = now.unix_micros();
+    call.arg(micros.div_euclid(1_000_000)).arg(micros.rem_euclid(1_000_000));
 }
 
 /// The longest time to live: a thousand years. Redis refuses an end beyond 2^63.

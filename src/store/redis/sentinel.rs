@@ -123,6 +123,17 @@ fn read(answer: Value) -> Result<Master, Failure> {
     if host.is_empty() { Err(strange()) } else { Ok((host, port)) }
 }
 
+/// Reads `values` as what a sentinel may answer, for `crate::fuzzing`.
+#[cfg(all(feature = "daemon", any(test, fuzzing)))]
+pub(super) fn read_all(values: &[Value]) {
+    for value in values {
+        match value {
+            Value::ServerError(error) => drop(refused(error)),
+            value => drop(read(value.clone())),
+        }
+    }
+}
+
 /// What a sentinel's error means. Its own words are not repeated: they may quote the
 /// password.
 fn refused(error: &redis::ServerError) -> Failure {

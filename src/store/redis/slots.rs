@@ -15,11 +15,11 @@ use crate::slot::{Slot, SlotTime};
 use crate::store::redis::link::Purpose;
 use crate::store::redis::server::Server;
 use crate::store::redis::{
-    RedisStore, claim, control, cursors, inspect, ledger, nodes, reply, settle, sweep, tables,
+    RedisStore, claim, control, cursors, inspect, ledger, nodes, open, reply, settle, sweep, tables,
 };
 use crate::store::{
     Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
-    Renewal, Result, SlotStory, Store, Sweep, Warning,
+    Renewal, Result, SlotRecord, SlotStory, Store, Sweep, Warning,
 };
 
 #[async_trait]
@@ -132,6 +132,18 @@ impl Store for RedisStore {
 
     async fn history(&self, query: &Query) -> Result<Vec<Entry>> {
         ledger::history(&*self.link, &self.keys, query).await
+    }
+
+    async fn recent(&self, jobs: &[JobName], each: usize) -> Result<Vec<Vec<Entry>>> {
+        ledger::recent(&*self.link, &self.keys, jobs, each).await
+    }
+
+    async fn open_slots(&self, limit: usize) -> Result<Vec<(Slot, SlotRecord)>> {
+        open::open_slots(&*self.link, &self.keys, limit).await
+    }
+
+    async fn tail(&self, job: &JobName, run: RunId) -> Result<Option<String>> {
+        ledger::tail(&*self.link, &self.keys, job, run).await
     }
 
     async fn slot(&self, slot: &Slot) -> Result<SlotStory> {

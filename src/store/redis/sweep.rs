@@ -1,6 +1,6 @@
 //! The look at the open slots that every node takes from time to time.
 
-use redis::Value;
+use redis::{Cmd, Value};
 
 use crate::clock::ClusterTime;
 use crate::slot::Slot;
@@ -15,9 +15,19 @@ use crate::store::{Cancel, Open, OpenState, Result, Sweep};
 const AT_ONCE: usize = 10_000;
 
 pub(super) async fn sweep(server: &impl Server, keys: &Keys, limit: usize) -> Result<Sweep> {
-    let Found { open, next, cancels, control } = look(server, keys, limit).await?;
-    let open = open.into_iter().map(|(_, open)| open).collect();
-    Ok(Sweep { open, next, cancels, control })
+    look(server, keys, limit).await.map(Found::sweep)
+}
+
+/// The same as it was, or will be, at `now`.
+pub(super) async fn sweep_at(
+    server: &impl Server,
+    keys: &Keys,
+    now: ClusterTime,
+    limit: usize,
+) -> Result<Sweep> {
+    let mut call = scripts::SWEEP_AT.call(&[&keys.open(), &keys.cancels(), &keys.control()]);
+    scripts::add_instant(&mut call, now);
+    ask(server, keys, call, limit).await.map(Found::sweep)
 }
 
 /// What one bucket's index has.
@@ -30,8 +40,19 @@ pub(super) struct Found {
     pub(super) control: u64,
 }
 
+impl Found {
+    fn sweep(self) -> Sweep {
+        let open = self.open.into_iter().map(|(_, open)| open).collect();
+        Sweep { open, next: self.next, cancels: self.cancels, control: self.control }
+    }
+}
+
 pub(super) async fn look(server: &impl Server, keys: &Keys, limit: usize) -> Result<Found> {
-    let mut call = scripts::SWEEP.call(&[&keys.open(), &keys.cancels(), &keys.control()]);
+    let call = scripts::SWEEP.call(&[&keys.open(), &keys.cancels(), &keys.control()]);
+    ask(server, keys, call, limit).await
+}
+
+async fn ask(server: &impl Server, keys: &Keys, mut call: Cmd, limit: usize) -> Result<Found> {
     call.arg(keys.slots()).arg(limit.min(AT_ONCE));
     let reply = server.ask(Purpose::Write, call).await?;
     let [_now, control, next, open, cancels] = reply::list(reply)?

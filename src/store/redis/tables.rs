@@ -34,14 +34,14 @@ pub(super) async fn table(
     text.map(|text| read(&text).ok_or_else(|| reply::corrupt("a job table"))).transpose()
 }
 
-fn written(jobs: &[(JobName, u64)]) -> String {
+pub(super) fn written(jobs: &[(JobName, u64)]) -> String {
     let mut jobs: Vec<_> = jobs.iter().collect();
     jobs.sort();
     let words: Vec<_> = jobs.iter().map(|(job, says)| format!("{job}:{says:x}")).collect();
     words.join(" ")
 }
 
-fn read(text: &str) -> Option<Vec<(JobName, u64)>> {
+pub(super) fn read(text: &str) -> Option<Vec<(JobName, u64)>> {
     let job = |word: &str| {
         let (job, says) = word.split_once(':')?;
         Some((job.parse().ok()?, u64::from_str_radix(says, 16).ok()?))

@@ -131,7 +131,7 @@ pub(super) fn of_io(error: Option<&std::io::Error>, text: &str) -> String {
     }
 }
 
-const CLOSED: &str = "the connection was closed";
+pub(super) const CLOSED: &str = "the connection was closed";
 
 /// Says what an alert of the other side's TLS most often means.
 fn with_alert(text: String) -> String {

@@ -5,6 +5,7 @@
 //! | none | the cursor is at or past the slot | `Refused(Past)` | – |
 //! | none | `now > start_by` | `Refused(Late)` | – |
 //! | none | `now + max_early < due` | `Refused(Early)` | – |
+//! | none | `now < due`, and the job is paused or its turn is not idle | `Refused(Early)` | – |
 //! | none | the job is paused, or was when it was due | `Missed(Paused)` | settled, ledger entry |
 //! | none | a newer slot that was due waits | `Missed(Overlap)` | settled, ledger entry |
 //! | none | it is its turn | `Won`, attempt 1, new fence | running until `now + ttl`; one that waited because it was due is missed |
@@ -27,6 +28,9 @@
 //! that nobody will run again (lapsed, and not to be taken over; or ready, and to be
 //! replaced) settles that first, in the same step. Whoever writes a turn that nobody
 //! has any more wakes the first that waits.
+//!
+//! What keeps a slot from running is asked again when it is due: a claim that comes ahead
+//! of that settles nothing and waits for nothing, it wins or it is early.
 //!
 //! A claim that asks to advance also moves the cursor, never backwards, when its
 //! verdict tells that there is a record of the slot.
@@ -89,6 +93,9 @@ impl Ask<'_> {
         if now + self.claimant.max_early < claim.due {
             return ClaimStep::only(Verdict::Refused(Refusal::Early));
         }
+        if now < claim.due && self.is_contested(view) {
+            return ClaimStep::only(Verdict::Refused(Refusal::Early));
+        }
         if let Some(pause) = view.pauses.forbids(claim.due) {
             let since = pause.since.unix_micros().div_euclid(1_000_000);
             let since = SlotTime::from_unix_seconds(since);
@@ -118,6 +125,12 @@ impl Ask<'_> {
                 }
             },
         }
+    }
+
+    /// Whether something keeps the slot from running now that may be over when it is due.
+    fn is_contested(&self, view: &View) -> bool {
+        let takes_turns = self.claim.overlap != Overlap::Allow;
+        view.pauses.forbids(self.claim.due).is_some() || takes_turns && !view.turn.is_idle()
     }
 
     /// Settles the claim's own slot, which nobody has run.

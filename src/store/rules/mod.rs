@@ -128,6 +128,7 @@ impl Record {
             attempt: self.attempt,
             fence: self.fence,
             claimed_at: self.claimed_at,
+            takeovers: self.takeovers,
             state: match self.state {
                 RecordState::Running => SlotState::Running { remaining: self.lapses_at.since(now) },
                 RecordState::Ready(why) => SlotState::Ready(why),

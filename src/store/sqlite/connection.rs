@@ -13,12 +13,14 @@ use super::kernel::{self, Arrival, Kernel};
 use crate::clock::BootInstant;
 
 /// The schema's version, in `user_version`.
-const VERSION: i32 = 2;
+const VERSION: i32 = 3;
 /// "solo", in `application_id`: what tells our files from other programs'.
 const APPLICATION: i32 = 0x736f_6c6f;
 const SCHEMA: &str = include_str!("schema.sql");
 /// What version 2 has besides.
 const LOCKS: &str = include_str!("locks.sql");
+/// What version 3 has besides.
+const LOADS: &str = include_str!("loads.sql");
 /// Every statement of this backend stays prepared.
 const STATEMENTS: usize = 128;
 
@@ -93,8 +95,13 @@ impl Link {
                 tx.execute_batch(SCHEMA)?;
                 tx.pragma_update(None, "application_id", APPLICATION)?;
             }
-            if found < VERSION {
+            if found < 2 {
                 tx.execute_batch(LOCKS)?;
+            }
+            if found < 3 {
+                tx.execute_batch(LOADS)?;
+            }
+            if found < VERSION {
                 tx.pragma_update(None, "user_version", VERSION)?;
             }
             kernel::settle_boot(&tx, &kernel, arrival)?;

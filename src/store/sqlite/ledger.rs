@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension as _, Row, params};
 use super::fault::Fault;
 use super::records;
 use super::thread::Step;
-use crate::claim::Fence;
+use crate::claim::{Fence, RunId};
 use crate::clock::ClusterTime;
 use crate::ledger::{Entry, MissedEntry, MissedRange, Query, Retention, RunEntry, TAILS_KEPT};
 use crate::name::JobName;
@@ -265,6 +265,34 @@ pub(super) fn history(step: &mut Step<'_>, query: &Query) -> Result<Vec<Entry>, 
         entries.push(read(row)?);
     }
     Ok(entries)
+}
+
+pub(super) fn recent(
+    step: &mut Step<'_>,
+    jobs: &[JobName],
+    each: usize,
+) -> Result<Vec<Vec<Entry>>, Fault> {
+    let of_job = |job: &JobName| {
+        let query = Query { job: Some(job.clone()), limit: each, ..Query::default() };
+        history(step, &query)
+    };
+    jobs.iter().map(of_job).collect()
+}
+
+pub(super) fn tail(
+    step: &mut Step<'_>,
+    job: &JobName,
+    run: RunId,
+) -> Result<Option<String>, Fault> {
+    let tail = step
+        .tx
+        .prepare_cached(
+            "SELECT tail FROM tails JOIN ledger ON entry = id
+             WHERE tails.cluster = ?1 AND tails.job = ?2 AND run_id = ?3",
+        )?
+        .query_row(params![step.cluster, job.as_str(), run.to_string()], |row| row.get(0))
+        .optional()?;
+    Ok(tail)
 }
 
 pub(super) fn story(step: &mut Step<'_>, slot: &Slot) -> Result<SlotStory, Fault> {

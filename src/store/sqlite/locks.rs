@@ -95,6 +95,7 @@ impl Lock {
             metadata: self.metadata.clone(),
             remaining: self.lapses_at.since(now),
             released: self.token.is_none(),
+            bids: false,
         }
     }
 }

@@ -27,7 +27,7 @@ use crate::slot::{Slot, SlotTime};
 use crate::store::ground as steps;
 use crate::store::{
     Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
-    Renewal, Result, SlotStory, Store, Sweep, Warning,
+    Renewal, Result, SlotRecord, SlotStory, Store, Sweep, Warning,
 };
 
 mod calls;
@@ -257,6 +257,20 @@ impl Store for SqliteStore {
     async fn history(&self, query: &Query) -> Result<Vec<Entry>> {
         let query = query.clone();
         self.calls.read(move |step| ledger::history(step, &query)).await
+    }
+
+    async fn recent(&self, jobs: &[JobName], each: usize) -> Result<Vec<Vec<Entry>>> {
+        let jobs = jobs.to_vec();
+        self.calls.read(move |step| ledger::recent(step, &jobs, each)).await
+    }
+
+    async fn open_slots(&self, limit: usize) -> Result<Vec<(Slot, SlotRecord)>> {
+        self.calls.read(move |step| open::all(step, limit)).await
+    }
+
+    async fn tail(&self, job: &JobName, run: RunId) -> Result<Option<String>> {
+        let job = job.clone();
+        self.calls.read(move |step| ledger::tail(step, &job, run)).await
     }
 
     async fn slot(&self, slot: &Slot) -> Result<SlotStory> {

@@ -26,8 +26,9 @@ pub(super) fn heartbeat(step: &mut Step<'_>, beat: &Heartbeat) -> Result<Heartbe
     step.tx
         .prepare_cached(
             "INSERT OR REPLACE INTO nodes (cluster, node, boot, started_at, version,
-                                           table_digest, draining, keep, keep_until)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                                           table_digest, draining, keep, keep_until,
+                                           running, skew_ms)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
         )?
         .execute(params![
             step.cluster,
@@ -39,6 +40,8 @@ pub(super) fn heartbeat(step: &mut Step<'_>, beat: &Heartbeat) -> Result<Heartbe
             beat.draining,
             keep,
             step.now.unix_micros().saturating_add(keep),
+            beat.running,
+            beat.skew_ms,
         ])?;
     expire(step)?;
     Ok(HeartbeatReply {
@@ -67,12 +70,14 @@ fn differing(step: &Step<'_>, beat: &Heartbeat) -> Result<Vec<(NodeName, String)
 
 pub(super) fn all(step: &mut Step<'_>) -> Result<Vec<Heartbeat>, Fault> {
     let mut statement = step.tx.prepare_cached(
-        "SELECT node, boot, started_at, version, table_digest, draining, keep FROM nodes
-         WHERE cluster = ?1 AND keep_until > ?2 ORDER BY node",
+        "SELECT node, boot, started_at, version, table_digest, draining, keep, running, skew_ms,
+                keep_until
+         FROM nodes WHERE cluster = ?1 AND keep_until > ?2 ORDER BY node",
     )?;
     let mut rows = statement.query(params![step.cluster, step.now.unix_micros()])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
+        let keep: i64 = row.get(6)?;
         found.push(Heartbeat {
             node: parse("the name of a node", &row.get::<_, String>(0)?)?,
             boot: parse("a boot id", &row.get::<_, String>(1)?)?,
@@ -80,7 +85,10 @@ pub(super) fn all(step: &mut Step<'_>) -> Result<Vec<Heartbeat>, Fault> {
             version: row.get(3)?,
             table: row.get(4)?,
             draining: row.get(5)?,
-            keep: Duration::from_micros(row.get::<_, i64>(6)?.max(0) as u64),
+            running: row.get(7)?,
+            skew_ms: row.get(8)?,
+            keep: Duration::from_micros(keep.max(0) as u64),
+            heard_at: ClusterTime::from_unix_micros(row.get::<_, i64>(9)?.saturating_sub(keep)),
         });
     }
     Ok(found)

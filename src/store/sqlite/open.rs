@@ -10,7 +10,7 @@ use crate::claim::RunId;
 use crate::clock::ClusterTime;
 use crate::slot::Slot;
 use crate::store::rules::RecordState;
-use crate::store::{Cancel, Cancelled, Open, OpenState, Sweep, ground};
+use crate::store::{Cancel, Cancelled, Open, OpenState, SlotRecord, Sweep, ground};
 
 /// The words of an open slot are those of the index. It is named, because for want of
 /// statistics SQLite may take the primary key, and read every slot.
@@ -45,6 +45,25 @@ pub(super) const RUNS_LIKE: &str = open!(
     "SELECT job, slot, trigger_id",
     "AND keep_until > ?2 AND state = 'running' AND substr(token, 1, 28) = ?3"
 );
+
+pub(super) const ALL: &str =
+    open!("SELECT job, slot, trigger_id", "AND keep_until > ?2 ORDER BY lapses_at LIMIT ?3");
+
+/// All slots that are not settled, with their records.
+pub(super) fn all(step: &mut Step<'_>, limit: usize) -> Result<Vec<(Slot, SlotRecord)>, Fault> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let mut statement = step.tx.prepare_cached(ALL)?;
+    let mut rows = statement.query(params![step.cluster, step.now.unix_micros(), limit])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let (job, trigger): (String, String) = (row.get(0)?, row.get(2)?);
+        let slot = records::slot(&job, row.get(1)?, &trigger)?;
+        if let Some(record) = records::find(step, &slot)? {
+            found.push((slot, record.shown(step.now)));
+        }
+    }
+    Ok(found)
+}
 
 pub(super) fn sweep(step: &mut Step<'_>, limit: usize) -> Result<Sweep, Fault> {
     let next = step

@@ -72,12 +72,13 @@ async fn a_full_disk_refuses_the_whole_batch_and_passes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_hangs_is_unknown_to_who_was_writing_and_unavailable_to_who_waits() {
-    const BOUND: Duration = Duration::from_millis(300);
+    // Opening has the same bound, and the disk of a busy machine takes its time.
+    const BOUND: Duration = Duration::from_secs(1);
     let dir = tempfile::tempdir().unwrap();
     let store = store(&dir, BOUND);
     let claims = claims(1, store.time().await.unwrap());
     let hanging = store.calls.write(|step| {
-        std::thread::sleep(BOUND * 4);
+        std::thread::sleep(BOUND * 2);
         step.tx.execute("UPDATE clock SET last_fence = last_fence + ?1", params![7])?;
         Ok(())
     });
@@ -90,7 +91,7 @@ async fn a_disk_that_hangs_is_unknown_to_who_was_writing_and_unavailable_to_who_
     assert!(matches!(waited, Err(StoreError::Unavailable(_))), "it was not: {waited:?}");
     assert!(matches!(&*store.health().borrow(), Health::Down(_)));
 
-    tokio::time::sleep(BOUND * 5).await;
+    tokio::time::sleep(BOUND * 3).await;
     assert_eq!(store.slot(&claims[0].slot).await.unwrap().record, None, "nor is it later");
 }
 
@@ -103,6 +104,7 @@ async fn every_question_of_the_daily_round_has_its_index() {
         (open::NEXT, "slots_open"),
         (open::TO_CANCEL, "slots_to_cancel"),
         (open::RUNS_LIKE, "slots_open"),
+        (open::ALL, "slots_open"),
         (records::EXPIRE, "slots_by_end"),
         (ledger::OF_JOB, "ledger_by_job"),
         (ledger::OF_NODE, "ledger_by_node"),

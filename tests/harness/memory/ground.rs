@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
-use solocron::claim::Fence;
+use solocron::claim::{Fence, RunId};
 use solocron::clock::ClusterTime;
 use solocron::control::{Control, Pauses};
 use solocron::ledger::{Entry, MissedRange, Query, Retention, TAILS_KEPT};
@@ -255,7 +255,8 @@ impl Step<'_> {
             .filter(|other| other.table != beat.table)
             .map(|other| (other.node, other.table))
             .collect();
-        let kept = Kept { what: beat.clone(), until: self.now + beat.keep };
+        let what = Heartbeat { heard_at: self.now, ..beat.clone() };
+        let kept = Kept { what, until: self.now + beat.keep };
         let before = self.held.nodes.insert(beat.node.clone(), kept);
         let before = before.filter(|kept| kept.until > self.now).map(|kept| kept.what.boot);
         let replaced = before.filter(|&boot| boot != beat.boot);
@@ -284,6 +285,11 @@ impl Step<'_> {
         });
         told.sort_by_key(|told| std::cmp::Reverse((told.entry.recorded_at(), told.number)));
         told.into_iter().take(query.limit).map(|told| told.entry.clone()).collect()
+    }
+
+    pub(crate) fn tail(&self, job: &JobName, run: RunId) -> Option<String> {
+        let is_of = |told: &&Told| matches!(&told.entry, Entry::Run(of) if of.run_id == run);
+        self.held.ledger.get(job)?.iter().find(is_of)?.tail.clone()
     }
 
     pub(crate) fn story(&self, slot: &Slot) -> SlotStory {

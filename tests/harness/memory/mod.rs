@@ -18,7 +18,7 @@ use solocron::node::{BootId, Heartbeat, HeartbeatReply};
 use solocron::slot::{Slot, SlotTime};
 use solocron::store::{
     Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
-    Renewal, Result, SlotStory, Store, StoreError, Sweep, Warning, ground as steps,
+    Renewal, Result, SlotRecord, SlotStory, Store, StoreError, Sweep, Warning, ground as steps,
 };
 use tokio::sync::watch;
 
@@ -255,6 +255,25 @@ impl Store for MemoryStore {
 
     async fn history(&self, query: &Query) -> Result<Vec<Entry>> {
         self.call(|step| step.history(query))
+    }
+
+    async fn recent(&self, jobs: &[JobName], each: usize) -> Result<Vec<Vec<Entry>>> {
+        self.call(|step| {
+            let of =
+                |job: &JobName| Query { job: Some(job.clone()), limit: each, ..Query::default() };
+            jobs.iter().map(|job| step.history(&of(job))).collect()
+        })
+    }
+
+    async fn open_slots(&self, limit: usize) -> Result<Vec<(Slot, SlotRecord)>> {
+        self.call(|step| {
+            let open = step.records().filter(|(_, record)| record.is_open()).take(limit);
+            open.map(|(slot, record)| (slot.clone(), record.shown(step.now))).collect()
+        })
+    }
+
+    async fn tail(&self, job: &JobName, run: RunId) -> Result<Option<String>> {
+        self.call(|step| step.tail(job, run))
     }
 
     async fn slot(&self, slot: &Slot) -> Result<SlotStory> {

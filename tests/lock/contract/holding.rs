@@ -164,6 +164,7 @@ pub(crate) async fn same_token_again_is_held(f: &impl Fixture) {
     let store = f.store();
     let ask = take_of(&["order/1"], Token::new(), LONG);
     let fence = granted(&*store, &ask).await;
+    f.settle();
     assert_eq!(granted(&*f.store(), &ask).await, fence, "the same lock, not another");
     let other = take_of(&["order/1"], Token::new(), LONG);
     assert!(matches!(store.take(&other).await.unwrap(), Taken::Held { .. }));

@@ -136,6 +136,18 @@ pub(crate) async fn keep_alive_stops_on_loss(f: &impl Fixture) {
     assert_eq!(f.locks().holder("order/1").await.unwrap(), None);
 }
 
+pub(crate) async fn trust_counts_from_the_send(f: &impl Fixture) {
+    let store = Watched::new(f.store());
+    for fault in [Kind::Take, Kind::Extend] {
+        store.fail(fault, Fault::ReplySlow);
+    }
+    let request = store.locks().lock("order/1").ttl(KEPT).renew(false);
+    let guard = request.try_acquire().await.unwrap();
+    assert!(guard.valid_until() < store.calls(Kind::Take)[0].sent + KEPT);
+    guard.extend(KEPT).await.unwrap();
+    assert!(guard.valid_until() < store.calls(Kind::Extend)[0].sent + KEPT);
+}
+
 pub(crate) async fn an_extension_to_less_is_kept_alive_too(f: &impl Fixture) {
     let store = Watched::new(f.store());
     let locks = store.locks();

@@ -18,6 +18,8 @@ use solocron::name::ClusterName;
 use solocron::store::locks::LockStore;
 use solocron::store::sqlite::{Options, SqliteStore};
 
+use crate::harness::redis_server::RedisServer;
+
 pub(crate) mod cancelling;
 mod cast;
 pub(crate) mod failing;
@@ -25,6 +27,7 @@ pub(crate) mod holding;
 pub(crate) mod losing;
 pub(crate) mod model;
 pub(crate) mod refusing;
+pub(crate) mod voting;
 pub(crate) mod waiting;
 
 pub(crate) use cast::*;
@@ -73,6 +76,16 @@ pub(crate) trait Fixture: Sized + Send + Sync + 'static {
         panic!("it offers no `OpenKeys`")
     }
 
+    /// Its servers, where there are several.
+    fn servers(&self) -> &[RedisServer] {
+        panic!("it offers no `Quorum`")
+    }
+
+    /// Waits until what was asked for has come to rest at all of them: an answer may be
+    /// there before. For cases that look at a lock from the side, or speak for one token
+    /// from two stores.
+    fn settle(&self) {}
+
     /// The store behind it, as another process would have it, with connections of its own.
     fn store(&self) -> Arc<dyn LockStore> {
         store_at(&self.address(), &self.cluster(), PATIENT)
@@ -105,7 +118,10 @@ pub(crate) enum Need {
     /// Nothing, since it is about timers of the library's own, in front of whatever store.
     /// They take their time, and are looked at before one server and a file.
     Timers,
-    /// A vote of several servers.
+    /// A queue in which nobody is ever called before those in front: several servers may
+    /// disagree for a moment.
+    StrictQueue,
+    /// A vote of several servers that nobody else uses.
     Quorum,
 }
 
@@ -132,15 +148,20 @@ pub(crate) fn store_at(
     cluster: &ClusterName,
     bound: Duration,
 ) -> Arc<dyn LockStore> {
-    use solocron::address::{RedisAddress, StoreConfig, parse};
-    let mut config = parse(address).unwrap();
-    if let StoreConfig::Sqlite { path } = &config {
-        let options = Options { bound, ..Options::default() };
-        return Arc::new(SqliteStore::open(path, cluster, options).unwrap());
-    }
-    if let StoreConfig::Redis(server) = &mut config {
-        server.timeout = bound;
-        server.min_acks = u32::from(matches!(server.address, RedisAddress::Sentinel(_)));
+    use solocron::address::{RedisAddress, StoreConfig, parse_all};
+    let mut config = parse_all(address).unwrap();
+    match &mut config {
+        StoreConfig::Sqlite { path } => {
+            let options = Options { bound, ..Options::default() };
+            return Arc::new(SqliteStore::open(path, cluster, options).unwrap());
+        }
+        StoreConfig::Redis(server) => {
+            server.timeout = bound;
+            if let RedisAddress::Sentinel(_) = server.address {
+                server.min_acks = Some(1);
+            }
+        }
+        StoreConfig::Quorum(servers) => servers.iter_mut().for_each(|s| s.timeout = bound),
     }
     solocron::store::open::open_locks(&config, cluster, None, bound).unwrap()
 }
@@ -189,6 +210,7 @@ macro_rules! cases {
                 stale_extend_leaves_the_successors_ttl: Nothing,
                 a_lost_refresh_is_not_retried: Timers,
                 a_transient_one_is: Nothing,
+                trust_counts_from_the_send: Timers,
                 keep_alive_timing: Timers,
                 keep_alive_stops_on_loss: Nothing,
                 an_extension_to_less_is_kept_alive_too: Timers,
@@ -219,7 +241,7 @@ macro_rules! cases {
             model {
                 random_histories_are_answered_as_the_model_does: Nothing,
             }
-            later {
+            voting {
                 extend_on_every_node: Quorum,
                 every_mask_of_foreign_keys: Quorum,
                 relock_on_extend: Quorum,
@@ -233,10 +255,6 @@ macro_rules! tests {
     ($fixture:ty; $($theme:ident { $($case:ident: $need:ident,)* })*) => {
         $(tests! { @ $fixture; $theme { $($case: $need,)* } })*
     };
-    (@ $fixture:ty; later { $($case:ident: $need:ident,)* }) => {
-        // Such a case is written with the first backend that meets its need.
-        $(const _: () = assert!(!Need::$need.met_by(<$fixture as Fixture>::OFFERS));)*
-    };
     (@ $fixture:ty; $theme:ident { $($case:ident: $need:ident,)* }) => {
         mod $theme {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -244,7 +262,7 @@ macro_rules! tests {
                 use $crate::contract::{Fixture, Need};
                 if Need::$need.met_by(<$fixture as Fixture>::OFFERS) {
                     let fixture = match Need::$need {
-                        Need::Stops => <$fixture as Fixture>::alone(),
+                        Need::Stops | Need::Quorum => <$fixture as Fixture>::alone(),
                         _ => <$fixture as Fixture>::start(),
                     };
                     $crate::contract::$theme::$case(&fixture).await;
@@ -267,7 +285,6 @@ cases! { table! {} }
 macro_rules! backends {
     ($($name:ident: $fixture:ty,)*) => {
         $(mod $name {
-            use crate::contract::{Fixture, Need};
             cases! { tests! { $fixture; } }
         })*
         const BACKENDS: &[(&str, &[Need])] =
@@ -280,6 +297,7 @@ backends! {
     sentinel: crate::sentinel::Shared,
     cluster: crate::redis_cluster::Shared,
     sqlite: crate::sqlite::File,
+    quorum: crate::quorum::Three,
 }
 
 #[test]
@@ -287,17 +305,14 @@ fn which_case_runs_on_which_backend() {
     let names = BACKENDS.iter().map(|(name, _)| format!("{name:>9}")).collect::<String>();
     println!("{:76}{names}", "case");
     for (theme, case, need) in CASES {
-        let runs = BACKENDS.iter().map(|(_, offers)| match (*theme, need.met_by(offers)) {
-            ("later", _) => "later",
-            (_, true) => "runs",
-            (_, false) if *need == Need::Timers => "as redis",
-            (_, false) => "-",
+        let runs = BACKENDS.iter().map(|(_, offers)| match need.met_by(offers) {
+            true => "runs",
+            false if *need == Need::Timers => "as redis",
+            false => "-",
         });
         let row = runs.map(|runs| format!("{runs:>9}")).collect::<String>();
         println!("{:76}{row}", format!("{theme}::{case}"));
     }
-    println!(
-        "-: it has nothing of the kind; as redis: timers, whatever the store; later: for a vote of several servers"
-    );
+    println!("-: it has nothing of the kind; as redis: timers, whatever the store");
     assert!(CASES.iter().filter(|(_, _, need)| *need == Need::Nothing).count() > 40);
 }

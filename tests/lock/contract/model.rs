@@ -184,6 +184,7 @@ pub(crate) async fn random_histories_are_answered_as_the_model_does(f: &impl Fix
             // Where it fails, this is what led there.
             println!("{number} {deed:?}");
             both(f, &*stores[random.usize(0..2)], &mut model, &ids, &deed).await;
+            f.settle();
         }
         NAMES.iter().for_each(|name| f.lapse(name));
     }

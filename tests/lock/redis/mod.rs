@@ -17,8 +17,14 @@ mod waiting;
 pub(crate) struct Server(pub(crate) RedisServer);
 
 impl Fixture for Server {
-    const OFFERS: &'static [Need] =
-        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::Timers, Need::CommonQueue];
+    const OFFERS: &'static [Need] = &[
+        Need::Scripts,
+        Need::OpenKeys,
+        Need::Stops,
+        Need::Timers,
+        Need::CommonQueue,
+        Need::StrictQueue,
+    ];
 
     fn start() -> Self {
         Self(RedisServer::start())

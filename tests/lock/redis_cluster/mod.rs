@@ -17,6 +17,7 @@ use crate::contract::*;
 use crate::harness::redis_cluster::ServerCluster;
 use crate::watched::{Kind, Said, Watched};
 
+mod acks;
 mod moving;
 mod outages;
 
@@ -79,13 +80,14 @@ impl Shared {
             cluster: self.cluster(),
             node: None,
             timeout,
+            min_acks: 0,
         }))
     }
 }
 
 impl Fixture for Shared {
     const OFFERS: &'static [Need] =
-        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::CommonQueue];
+        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::CommonQueue, Need::StrictQueue];
 
     fn start() -> Self {
         Self::on(None)

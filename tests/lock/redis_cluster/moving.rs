@@ -1,5 +1,5 @@
 //! Locks whose hash slot moves from one master to another and back. Cases that go on
-//! beside it on the same servers have other hash slots.
+//! beside it on the same servers have other hash slots, and do not move them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -15,16 +15,21 @@ const HASTY: Duration = Duration::from_millis(600);
 /// For a lock that has to be extended while its hash slot moves.
 const KEPT: Duration = Duration::from_secs(3);
 
+/// Servers lose keys when two moves overlap: who moves has this.
+static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
 /// The way on which the hash slot of `order/1` can be moved, and back.
 struct Way {
     hash_slot: u16,
     ends: [usize; 2],
+    _turn: tokio::sync::MutexGuard<'static, ()>,
 }
 
 impl Way {
-    fn of(f: &Shared) -> Self {
+    async fn of(f: &Shared) -> Self {
+        let turn = TURN.lock().await;
         let (hash_slot, owner) = f.place("order/1");
-        Self { hash_slot, ends: [owner, (owner + 1) % MASTERS] }
+        Self { hash_slot, ends: [owner, (owner + 1) % MASTERS], _turn: turn }
     }
 
     /// Moves everything there, or back.
@@ -72,7 +77,7 @@ async fn extended(store: &Watched) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lock_that_moves_and_comes_back_is_held_extended_waited_for_and_released() {
     let f = Shared::start();
-    let way = Way::of(&f);
+    let way = Way::of(&f).await;
     let store = Watched::new(f.store());
     let holder = store.locks().lock("order/1").ttl(KEPT).try_acquire().await.unwrap();
     let waiting = waiter(&f).await;
@@ -117,7 +122,7 @@ fn put_off(f: &Shared, server: usize) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_middle_of_a_move_nothing_is_granted_or_taken_for_lost() {
     let f = Shared::start();
-    let way = Way::of(&f);
+    let way = Way::of(&f).await;
     let [from, to] = way.ends;
     let request = f.hasty_locks(HASTY).lock("order/1").ttl(LONG);
     let holder = request.try_acquire().await.unwrap();
@@ -182,7 +187,7 @@ impl Checker {
 async fn while_a_lock_goes_to_and_fro_no_two_have_it_and_fences_grow() {
     const ROUNDS: usize = 4;
     let f = Shared::start();
-    let way = Way::of(&f);
+    let way = Way::of(&f).await;
     let checker = Arc::new(Checker::default());
     let over = Arc::new(AtomicBool::new(false));
     let mut tasks = JoinSet::new();

@@ -50,7 +50,7 @@ impl Shared {
 
 impl Fixture for Shared {
     const OFFERS: &'static [Need] =
-        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::CommonQueue];
+        &[Need::Scripts, Need::OpenKeys, Need::Stops, Need::CommonQueue, Need::StrictQueue];
 
     fn start() -> Self {
         Self::on(None)

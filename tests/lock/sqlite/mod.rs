@@ -31,7 +31,7 @@ impl File {
 }
 
 impl Fixture for File {
-    const OFFERS: &'static [Need] = &[Need::Stops, Need::Timers];
+    const OFFERS: &'static [Need] = &[Need::Stops, Need::Timers, Need::StrictQueue];
 
     fn start() -> Self {
         Self { dir: tempfile::tempdir().unwrap(), stuck: Mutex::new(None) }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use solocron::claim::{Holder, Refusal, Verdict};
+use solocron::claim::{Claim, Holder, Refusal, Verdict};
 use solocron::ledger::Query;
 use solocron::outcome::Outcome;
 use solocron::slot::{Slot, SlotTime};
@@ -104,6 +104,31 @@ pub(crate) async fn slots_of_one_job_and_jobs_of_one_instant_are_independent(f: 
     for slot in [here, earlier, other_job] {
         assert_eq!(win(&*store, &claimant("web-1"), &claim_of(&slot, LONG)).await.attempt, 1);
     }
+}
+
+/// As after an outage: slots of several instants, job by job.
+pub(crate) async fn of_several_jobs_and_instants_in_a_batch_each_claim_goes_by_its_own_terms(
+    f: &impl Fixture,
+) {
+    let store = f.store().await;
+    let at = due(&*store, "a").await.at.unix_seconds();
+    let names = ["a", "b", "c"];
+    let cursors: Vec<_> = names.into_iter().map(cursor_of).collect();
+    store.open_cursors(&cursors, SlotTime::from_unix_seconds(at - 10), KEEP).await.unwrap();
+    let mut batch = Vec::new();
+    for name in names {
+        for second in [at - 2, at - 1] {
+            let slot = Slot::scheduled(job(name), SlotTime::from_unix_seconds(second));
+            // The first of each job has no other before it that might be without a record.
+            batch.push(Claim { advance: second == at - 2, ..claim_of(&slot, LONG) });
+        }
+    }
+    let verdicts = verdicts(&*store, &claimant("web-1"), &batch).await;
+    for (claim, verdict) in batch.iter().zip(verdicts) {
+        assert!(matches!(verdict, Verdict::Won(_)), "{}: {verdict:?}", claim.slot);
+    }
+    let reached = store.open_cursors(&cursors, SlotTime::from_unix_seconds(at), KEEP).await;
+    assert_eq!(reached.unwrap(), [SlotTime::from_unix_seconds(at - 2); 3]);
 }
 
 pub(crate) async fn a_batch_of_five_thousand_is_won_held_renewed_and_completed(f: &impl Fixture) {

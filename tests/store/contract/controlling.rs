@@ -84,7 +84,10 @@ pub(crate) async fn a_heartbeat_brings_back_who_goes_by_another_table(f: &impl F
             version: "0.1.0".to_owned(),
             table: table.to_owned(),
             draining: false,
+            running: Some(3),
+            skew_ms: Some(-12),
             keep: KEEP,
+            heard_at: ClusterTime::from_unix_micros(1),
         }
     };
     let (one, same) = (beat("web-1", "00c0ffee00000001"), beat("web-2", "00c0ffee00000001"));

@@ -52,6 +52,7 @@ macro_rules! contract {
                 the_same_token_again_is_won_with_the_same_fence
                 of_a_hundred_concurrent_claimants_one_wins
                 verdicts_come_in_the_order_of_the_claims
+                of_several_jobs_and_instants_in_a_batch_each_claim_goes_by_its_own_terms
                 slots_of_one_job_and_jobs_of_one_instant_are_independent
                 a_batch_of_five_thousand_is_won_held_renewed_and_completed
                 one_slot_twice_in_a_batch_is_won_once
@@ -118,6 +119,7 @@ macro_rules! contract {
             overlapping {
                 where_it_is_allowed_slots_of_one_job_run_at_once
                 a_slot_that_is_due_while_another_runs_is_missed
+                what_is_not_due_yet_is_early_while_another_has_the_turn_and_won_when_it_is_free
                 slots_missed_one_after_another_are_one_entry
                 of_many_slots_claimed_at_once_one_runs
                 slots_of_one_batch_meet_in_its_order
@@ -167,6 +169,7 @@ macro_rules! contract {
             }
             pausing {
                 slots_of_a_paused_job_are_missed
+                a_slot_that_is_not_due_yet_is_not_missed_for_a_pause_that_may_end
                 a_pause_begins_once_and_ends_once
                 a_pause_stops_nothing_that_runs_or_was_asked_for
                 what_was_due_in_a_pause_stays_missed_after_it
@@ -219,6 +222,9 @@ macro_rules! contract {
                 pruning_leaves_what_lives_alone
                 output_is_kept_of_the_last_runs_of_either_kind
                 output_of_any_kind_comes_back_as_it_was
+                the_newest_entries_of_each_job_are_told_in_the_order_of_the_jobs
+                every_slot_that_is_not_settled_is_listed_with_its_record
+                the_output_of_each_run_is_found_by_its_id
                 a_slot_s_story_is_told_in_every_state
                 a_missed_slot_s_story_is_the_range_it_lies_in
                 a_record_expires_and_its_slot_is_not_won_again
@@ -229,10 +235,12 @@ macro_rules! contract {
             meeting {
                 a_heartbeat_is_seen_by_all_until_the_next_replaces_it
                 a_second_start_under_one_name_is_noticed_by_both
+                a_heartbeat_is_dated_by_the_store
                 a_silent_node_is_gone_and_its_heartbeat_replaces_none
                 a_node_that_leaves_takes_only_its_own_heartbeat
                 time_goes_forward_and_is_the_same_for_all
                 a_store_that_answers_is_up_and_inspected_and_a_closed_one_refuses
+                a_store_closes_in_the_middle_of_calls
             }
         }
     };

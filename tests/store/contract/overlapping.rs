@@ -1,6 +1,6 @@
 //! Slots of one job meet: one is missed, waits, or takes the other's place.
 
-use solocron::claim::{Claim, Verdict};
+use solocron::claim::{Claim, Refusal, Verdict};
 use solocron::ledger::Entry;
 use solocron::outcome::{MissedReason, Outcome, Ready};
 use solocron::policy::Overlap;
@@ -43,6 +43,35 @@ pub(crate) async fn a_slot_that_is_due_while_another_runs_is_missed(f: &impl Fix
     assert_eq!(stands, [next.at], "the cursor moves over it");
     let other = claim_by(Overlap::Skip, &due(&*a, "other").await, LONG);
     win(&*a, &who, &other).await;
+}
+
+pub(crate) async fn what_is_not_due_yet_is_early_while_another_has_the_turn_and_won_when_it_is_free(
+    f: &impl Fixture,
+) {
+    let store = f.store().await;
+    let (me, other) = (claimant("web-1"), claimant("web-2"));
+    for (name, overlap) in
+        [("skip", Overlap::Skip), ("wait", Overlap::Wait), ("replace", Overlap::Replace)]
+    {
+        let start = slot_in(&*store, name, -60).await.at;
+        store.open_cursors(&[cursor_of(name)], start, KEEP).await.unwrap();
+        let first = claim_by(overlap, &slot_in(&*store, name, -1).await, LONG);
+        let grant = win(&*store, &me, &first).await;
+        // Its place is not taken either, while the run in progress goes on.
+        let soon = slot_in(&*store, name, 4).await;
+        let ahead = Claim { advance: true, ..claim_by(overlap, &soon, LONG) };
+        let answer = claimed(&*store, &other, &ahead).await;
+        assert_eq!(answer, Verdict::Refused(Refusal::Early).into(), "{name}");
+        assert_eq!(store.sweep(10).await.unwrap().cancels, [], "{name}");
+        assert_eq!(store.slot(&soon).await.unwrap().record, None, "{name}");
+        let stands = store.open_cursors(&[cursor_of(name)], start, KEEP).await.unwrap();
+        assert_eq!(stands, [start], "{name}");
+
+        finish(&*store, &me, &first, grant, Outcome::Succeeded).await;
+        win(&*store, &other, &ahead).await;
+        let held = try_claim(&*store, &me, &claim_by(overlap, &soon, LONG)).await;
+        assert_eq!(holder(held).token, ahead.token, "{name}");
+    }
 }
 
 pub(crate) async fn slots_missed_one_after_another_are_one_entry(f: &impl Fixture) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use solocron::claim::{Claim, Verdict};
+use solocron::claim::{Claim, Refusal, Verdict};
 use solocron::control::Control;
 use solocron::ledger::Entry;
 use solocron::outcome::{MissedReason, Outcome};
@@ -42,6 +42,23 @@ pub(crate) async fn slots_of_a_paused_job_are_missed(f: &impl Fixture) {
     assert_eq!(done(try_claim(&*a, &who, &claim).await).outcome, Outcome::Missed, "for good");
     let later = claim_of(&slot_in(&*a, "backup", 2).await, LONG);
     win(&*a, &who, &later).await;
+}
+
+pub(crate) async fn a_slot_that_is_not_due_yet_is_not_missed_for_a_pause_that_may_end(
+    f: &impl Fixture,
+) {
+    let store = f.store().await;
+    let who = claimant("web-1");
+    pause(&*store).await;
+    for overlap in [Overlap::Allow, Overlap::Skip] {
+        let claim = claim_by(overlap, &slot_in(&*store, "backup", 4).await, LONG);
+        let answer = claimed(&*store, &who, &claim).await;
+        assert_eq!(answer, Verdict::Refused(Refusal::Early).into());
+    }
+    let past = claim_of(&slot_in(&*store, "backup", -1).await, LONG);
+    assert_eq!(try_claim(&*store, &who, &past).await, MISSED, "what is due is missed");
+    resume(&*store).await;
+    win(&*store, &who, &claim_of(&slot_in(&*store, "backup", 4).await, LONG)).await;
 }
 
 pub(crate) async fn a_pause_begins_once_and_ends_once(f: &impl Fixture) {
@@ -114,7 +131,8 @@ pub(crate) async fn slots_missed_in_one_pause_are_one_entry(f: &impl Fixture) {
     let first = due(&*store, "backup").await.at.unix_seconds();
     let slot = |second| Slot::scheduled(job("backup"), SlotTime::from_unix_seconds(first + second));
     for second in 0..4 {
-        assert_eq!(try_claim(&*store, &who, &claim_of(&slot(second), LONG)).await, MISSED);
+        let claim = Claim { due: slot(0).at.cluster_time(), ..claim_of(&slot(second), LONG) };
+        assert_eq!(try_claim(&*store, &who, &claim).await, MISSED);
     }
     let [range, late] = ranges(&*store).await[..] else { panic!("two ranges") };
     assert_eq!((late.from, late.to), (before.at, before.at), "it was due before the pause");

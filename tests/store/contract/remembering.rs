@@ -206,6 +206,75 @@ pub(crate) async fn output_of_any_kind_comes_back_as_it_was(f: &impl Fixture) {
     }
 }
 
+pub(crate) async fn the_newest_entries_of_each_job_are_told_in_the_order_of_the_jobs(
+    f: &impl Fixture,
+) {
+    let store = f.store().await;
+    let who = claimant("web-1");
+    for name in ["a", "b"] {
+        for i in 0..4 {
+            run(&*store, &who, &slot_in(&*store, name, i - 100).await, Outcome::Succeeded).await;
+        }
+    }
+    let recent = store.recent(&[job("b"), job("none"), job("a")], 3).await.unwrap();
+    let query = |name| Query { job: Some(job(name)), limit: 3, ..Query::default() };
+    let expected = [store.history(&query("b")).await, Ok(vec![]), store.history(&query("a")).await];
+    assert_eq!(recent.len(), 3);
+    assert_eq!(recent[0].len(), 3);
+    assert_eq!(recent.into_iter().map(Ok).collect::<Vec<_>>(), expected);
+}
+
+pub(crate) async fn every_slot_that_is_not_settled_is_listed_with_its_record(f: &impl Fixture) {
+    let (store, b) = (f.store().await, f.store().await);
+    let who = claimant("web-1");
+    assert_eq!(store.open_slots(100).await, Ok(vec![]));
+    let running = claim_of(&due(&*store, "runs").await, LONG);
+    win(&*store, &who, &running).await;
+    let lapsed = claim_of(&due(&*store, "lapses").await, SHORT);
+    win(&*store, &who, &lapsed).await;
+    await_lapse(&*store, &lapsed.slot).await;
+    let taken = takeover_of(&lapsed);
+    win(&*store, &claimant("web-2"), &taken).await;
+    let wish = trigger(&*store, "wished").await;
+    run(&*store, &who, &due(&*store, "settled").await, Outcome::Failed).await;
+
+    let mut open = b.open_slots(100).await.unwrap();
+    open.sort_by(|(a, _), (b, _)| a.cmp(b));
+    let slots: Vec<_> = open.iter().map(|(slot, _)| slot.clone()).collect();
+    assert_eq!(slots, [lapsed.slot, running.slot.clone(), wish]);
+    let (_, record) = &open[0];
+    assert_eq!((record.node.as_str(), record.attempt, record.takeovers), ("web-2", 2, 1));
+    let (_, record) = &open[1];
+    assert_eq!((record.token, record.takeovers), (running.token, 0));
+    assert!(matches!(record.state, SlotState::Running { remaining } if !remaining.is_zero()));
+    assert_eq!(open[2].1.state, SlotState::Ready(Ready::Triggered));
+    assert_eq!(b.open_slots(2).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn the_output_of_each_run_is_found_by_its_id(f: &impl Fixture) {
+    let store = f.store().await;
+    let who = claimant("web-1");
+    let claim = claim_of(&due(&*store, "backup").await, LONG);
+    let grant = win(&*store, &who, &claim).await;
+    let first = solocron::store::Completion {
+        then: solocron::store::Then::Retry,
+        tail: "first".to_owned(),
+        ..completion(&claim, grant, Outcome::Failed, now(&*store).await)
+    };
+    complete(&*store, &who, &first).await;
+    let second = solocron::store::Completion {
+        attempt: 2,
+        tail: "second\n".to_owned(),
+        ..completion(&claim, grant, Outcome::Succeeded, now(&*store).await)
+    };
+    complete(&*store, &who, &second).await;
+    for (run, tail) in [(first.run_id(), "first"), (second.run_id(), "second\n")] {
+        assert_eq!(store.tail(&job("backup"), run).await, Ok(Some(tail.to_owned())));
+        assert_eq!(store.tail(&job("other"), run).await, Ok(None));
+    }
+    assert_eq!(store.tail(&job("backup"), claim.token.run_id(3)).await, Ok(None));
+}
+
 pub(crate) async fn a_slot_s_story_is_told_in_every_state(f: &impl Fixture) {
     let store = f.store().await;
     let (a, b) = (claimant("web-1"), claimant("web-2"));

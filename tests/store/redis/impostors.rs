@@ -87,7 +87,7 @@ fn greet(stream: &mut TcpStream, old: bool) {
     let mut buffer = [0; 65_536];
     let text = |asked: &[u8]| String::from_utf8_lossy(asked).into_owned();
     // Up to the end of the last script.
-    while !text(&asked).ends_with("return { fmt('%.0f', now) }\n\r\n") {
+    while !text(&asked).ends_with("'copied', digits(now_ms))\nreturn 'yes'\n\r\n") {
         match stream.read(&mut buffer) {
             Ok(n) if n > 0 => asked.extend_from_slice(&buffer[..n]),
             _ => return,

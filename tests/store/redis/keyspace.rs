@@ -58,7 +58,10 @@ pub(crate) async fn workout(store: &dyn Store) {
         version: "0.1.0".to_owned(),
         table: "0123456789abcdef".to_owned(),
         draining: false,
+        running: Some(3),
+        skew_ms: Some(-12),
         keep: Duration::from_secs(15),
+        heard_at: now(store).await,
     };
     store.heartbeat(&heartbeat).await.unwrap();
     wishes(store).await;
@@ -209,10 +212,10 @@ async fn what_is_over_leaves_nothing_in_turns_indexes_and_pauses() {
     let store = RedisStore::open(options(&server));
     let me = claimant("web-1");
     let size = |count: &str, name: &str| server.cli_number(&[count, &key(name)]);
-    let mut first = claim_of(&due(&store, "backup").await, LONG);
+    let mut first = claim_of(&slot_in(&store, "backup", -1).await, LONG);
     first.overlap = Overlap::Wait;
     let grant = win(&store, &me, &first).await;
-    let mut second = claim_of(&slot_in(&store, "backup", 1).await, LONG);
+    let mut second = claim_of(&due(&store, "backup").await, LONG);
     second.overlap = Overlap::Wait;
     assert!(matches!(try_claim(&store, &me, &second).await, Verdict::Waits(_)));
     assert!(store.cancel(first.token.run_id(1)).await.unwrap().is_some());

@@ -393,6 +393,20 @@ async fn a_lock_that_another_has_taken_by_hand_is_not_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fences_grow_also_where_the_clock_has_gone_back() {
+    let server = RedisServer::start();
+    let store = RedisStore::open(options(&server));
+    // The last that was given out when the clock was an hour ahead.
+    let ahead = now(&store).await + Duration::from_secs(3_600);
+    let last = u64::try_from(ahead.unix_micros()).unwrap();
+    server.cli(&["SET", &key("fence"), &last.to_string()]);
+    let claims = futures(&store, &["a", "b"]).await;
+    let verdicts = verdicts(&store, &claimant("web-1"), &claims).await;
+    let fences: Vec<_> = verdicts.into_iter().map(|won| granted(won).fence.get()).collect();
+    assert_eq!(fences, [last + 1, last + 2]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_that_race_for_many_slots_win_each_once() {
     const NODES: usize = 5;
     const SLOTS: usize = 300;

@@ -13,16 +13,18 @@ use solocron::store::redis::{ClusterOptions, Endpoint, RedisCluster};
 use crate::contract::Fixture;
 use crate::harness::redis_cluster::ServerCluster;
 
+mod acks;
 mod inspecting;
 mod moving;
 mod outages;
 mod shown;
+mod tls;
 
 contract!(crate::redis_cluster::ClusterFixture);
 
 /// One for all cases of the contract: each has a name of its own in it.
 static SHARED: LazyLock<(ServerCluster, Mutex<Child>)> = LazyLock::new(|| {
-    let cluster = ServerCluster::start(3, 0);
+    let cluster = ServerCluster::start(3, 1);
     let cleaner = Mutex::new(cluster.clean_up_at_the_end());
     (cluster, cleaner)
 });
@@ -40,6 +42,8 @@ impl Fixture for ClusterFixture {
         let ports = tokio::task::block_in_place(|| SHARED.0.ports());
         Arc::new(RedisCluster::open(ClusterOptions {
             cluster: self.0.clone(),
+            // What replicas acknowledge is to be all the same otherwise.
+            min_acks: 1,
             ..options_for(&ports)
         }))
     }
@@ -56,6 +60,7 @@ pub(crate) fn options_for(ports: &[u16]) -> ClusterOptions {
         cluster: ClusterName::new("prod").unwrap(),
         node: None,
         timeout: Duration::from_secs(5),
+        min_acks: 0,
     }
 }
 

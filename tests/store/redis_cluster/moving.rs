@@ -165,37 +165,116 @@ async fn a_lease_whose_lock_has_moved_is_not_taken_for_lapsed() {
     assert_eq!(holder(try_claim(&store, &taker, &held_by_another(&held)).await).token, held.token);
 }
 
-/// The replica does not know of the move: it serves what is left, and takes what had moved
-/// for free.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_bucket_that_failed_over_in_the_middle_of_its_move_is_left_alone() {
-    let ground = Ground::with_replicas();
-    let store = ground.store(TIMEOUT);
-    let me = claimant("web-1");
-    let held = claim_of(&due(&store, "backup").await, LONG);
-    win(&store, &me, &held).await;
+/// A claim of which the keys have moved, and the master then fails over to its replica. That
+/// one does not know of the move: it serves what is left, and takes what had moved for free.
+async fn fails_over_in_the_middle(ground: &Ground, store: &RedisCluster) -> (Claim, usize) {
+    let held = claim_of(&due(store, "backup").await, LONG);
+    win(store, &claimant("web-1"), &held).await;
     store.sweep(1).await.unwrap();
     ground.begin();
     ground.moves(&[&format!("lock:{}", held.slot), &format!("slot:{}", held.slot)]);
     let replica = ground.cluster.replica_of(ground.from);
     ground.cluster.until_in_step(ground.from, replica);
+    (held, replica)
+}
+
+/// What is said of a bucket that is left alone for it.
+fn is_torn(health: &Health) -> bool {
+    matches!(health, Health::Partly(why) if why.contains("without the keys that had moved"))
+}
+
+impl Ground {
+    /// The new master is told of the move, which goes on from there.
+    fn mend(&self, replica: usize) {
+        self.cluster.resume_move(self.hash_slot, replica, self.to);
+        self.cluster.move_rest(self.hash_slot, replica, self.to);
+        self.cluster.end_move(self.hash_slot, replica, self.to);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_failed_over_in_the_middle_of_its_move_is_left_alone() {
+    let ground = Ground::with_replicas();
+    let store = ground.store(TIMEOUT);
+    let (held, replica) = fails_over_in_the_middle(&ground, &store).await;
     ground.cluster.fail_over_to(replica);
     let others = [ground.store(TIMEOUT), ground.store(TIMEOUT)];
     let again = held_by_another(&held);
-    // It is seen when the servers are asked, which is soon, and no lock.
-    let torn = |health: &Health| matches!(health, Health::Partly(why) if why.contains("without"));
     for store in others.iter().chain([&store]) {
-        assert!(store.health().wait_for(torn).await.is_ok());
+        assert!(store.health().wait_for(is_torn).await.is_ok());
         let answer = store.claim(&claimant("web-2"), std::slice::from_ref(&again)).await;
         assert!(!won(&answer), "it is won a second time: {answer:?}");
     }
     let mut health = store.health();
-    // Mended: the new master is told of the move, which goes on from there.
-    ground.cluster.resume_move(ground.hash_slot, replica, ground.to);
-    ground.cluster.move_rest(ground.hash_slot, replica, ground.to);
-    ground.cluster.end_move(ground.hash_slot, replica, ground.to);
+    ground.mend(replica);
     assert!(health.wait_for(|health| *health == Health::Up).await.is_ok());
     assert_eq!(holder(try_claim(&store, &claimant("web-2"), &again).await).token, held.token);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_sent_to_a_new_master_until_all_have_told_what_moves_to_them() {
+    let ground = Ground::with_replicas();
+    for server in 0..6 {
+        // Who is silent for a moment is not held for failed.
+        ground.cluster.server(server).cli(&["CONFIG", "SET", "cluster-node-timeout", "15000"]);
+    }
+    let stores = [ground.store(TIMEOUT), ground.store(TIMEOUT), ground.store(TIMEOUT)];
+    for store in &stores {
+        store.sweep(1).await.unwrap();
+    }
+    let (held, replica) = fails_over_in_the_middle(&ground, &stores[0]).await;
+    ground.cluster.server(ground.to).pause();
+    ground.cluster.fail_over_to(replica);
+    let again = held_by_another(&held);
+    let silent = ground.cluster.ports()[ground.to].to_string();
+    for store in &stores {
+        for _ in 0..5 {
+            let answer = store.claim(&claimant("web-2"), std::slice::from_ref(&again)).await;
+            assert!(!won(&answer), "it is won a second time: {answer:?}");
+        }
+        let unsure = |health: &Health| {
+            matches!(health, Health::Partly(why)
+                if why.contains("has a new master") && why.contains(&silent))
+        };
+        assert!(store.health().wait_for(unsure).await.is_ok());
+    }
+    ground.cluster.server(ground.to).resume();
+    for store in &stores {
+        assert!(store.health().wait_for(is_torn).await.is_ok());
+        let answer = store.claim(&claimant("web-2"), std::slice::from_ref(&again)).await;
+        assert!(!won(&answer), "it is won a second time: {answer:?}");
+    }
+    ground.mend(replica);
+    for store in &stores {
+        assert!(store.health().wait_for(|health| *health == Health::Up).await.is_ok());
+        assert_eq!(holder(try_claim(store, &claimant("web-2"), &again).await).token, held.token);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_to_a_master_that_has_no_hash_slot_yet_is_seen_as_well() {
+    let cluster = ServerCluster::start(3, 1);
+    let hash_slot = cluster.hash_slot(&key(BUCKET, "open"));
+    let from = cluster.owner(hash_slot);
+    let to = cluster.replica_of((from + 1) % 3);
+    cluster.make_spare(to);
+    let ground = Ground { cluster, hash_slot, from, to };
+    let store = ground.store(TIMEOUT);
+    let (held, replica) = fails_over_in_the_middle(&ground, &store).await;
+    ground.cluster.fail_over_to(replica);
+    let again = held_by_another(&held);
+    for _ in 0..5 {
+        let answer = store.claim(&claimant("web-2"), std::slice::from_ref(&again)).await;
+        assert!(!won(&answer), "it is won a second time: {answer:?}");
+    }
+    assert!(store.health().wait_for(is_torn).await.is_ok());
+    let late = ground.store(TIMEOUT);
+    assert!(late.health().wait_for(is_torn).await.is_ok());
+    ground.mend(replica);
+    for store in [&store, &late] {
+        assert!(store.health().wait_for(|health| *health == Health::Up).await.is_ok());
+        assert_eq!(holder(try_claim(store, &claimant("web-2"), &again).await).token, held.token);
+    }
 }
 
 fn won(answer: &solocron::store::Result<Vec<solocron::claim::Claimed>>) -> bool {

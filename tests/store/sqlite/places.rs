@@ -102,10 +102,10 @@ fn the_database_of_another_program_is_refused_and_left_alone() {
 async fn a_newer_schema_is_refused_in_words() {
     let f = SqliteFixture::start().await;
     f.store().await.close().await;
-    f.shell().pragma_update(None, "user_version", 3).unwrap();
+    f.shell().pragma_update(None, "user_version", 4).unwrap();
     let text = refusal(&f.path()).to_string();
     assert!(text.contains("written by a newer solocron"), "{text}");
-    assert!(text.contains("version 3"), "{text}");
+    assert!(text.contains("version 4"), "{text}");
 }
 
 #[tokio::test]

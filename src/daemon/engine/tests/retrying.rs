@@ -97,7 +97,7 @@ fn a_slot_that_is_cancelled_while_it_waits_is_settled_and_never_begins() {
     written(&mut world, ends);
     let cancel = Cancel { slot: claim.slot.clone(), token: claim.token, cause: CancelCause::Asked };
     let sweep = Sweep { open: vec![], next: None, cancels: vec![cancel], control: 0 };
-    let ends = completions(world.tell(Event::Swept(Ok(sweep))));
+    let ends = completions(world.tell(answered(Ok(sweep))));
     assert_eq!((ends[0].outcome, ends[0].then), (Outcome::Cancelled, Then::Settle));
     written(&mut world, ends);
     assert_eq!(starts(&world.wait(seconds(60))), 0);

@@ -42,7 +42,7 @@ fn a_slot_that_found_no_room_all_through_its_window_says_so() {
     world.answer(&first[0], won());
     assert!(claims(world.wait(Duration::from_millis(30_500))).is_empty());
     assert!(world.engine.desk.is_empty(), "the others are given up");
-    world.tell(Event::Swept(Ok(Sweep { open: vec![], next: None, cancels: vec![], control: 0 })));
+    world.tell(answered(Ok(Sweep { open: vec![], next: None, cancels: vec![], control: 0 })));
     let Some(Action::SettleGaps(gaps, memory)) =
         world.tell(Event::Beat).into_iter().find(|action| matches!(action, Action::SettleGaps(..)))
     else {

@@ -17,7 +17,7 @@ fn open(state: OpenState, slot: &str) -> Open {
 }
 
 fn swept(open: Vec<Open>) -> Event {
-    Event::Swept(Ok(Sweep { open, next: None, cancels: Vec::new(), control: 0 }))
+    answered(Ok(Sweep { open, next: None, cancels: Vec::new(), control: 0 }))
 }
 
 fn abandoned(actions: &[Action]) -> Vec<(String, String)> {
@@ -127,7 +127,7 @@ fn a_node_looks_again_at_the_instant_at_which_the_next_lease_may_lapse() {
     world.tell(Event::Beat);
     let next = world.now().cluster() + Duration::from_millis(300);
     let sweep = Sweep { open: vec![], next: Some(next), cancels: vec![], control: 0 };
-    world.tell(Event::Swept(Ok(sweep)));
+    world.tell(answered(Ok(sweep)));
     let sweeps = |actions: Vec<Action>| actions.iter().any(|a| matches!(a, Action::Sweep));
     assert!(world.engine.next_wake(world.now()).is_some_and(|at| at <= world.boot + seconds(1)));
     assert!(!sweeps(world.wait(Duration::from_millis(299))));
@@ -146,8 +146,8 @@ fn a_run_that_is_to_be_cancelled_is_stopped_once_and_settled_as_that() {
     let stops = |actions: &[Action]| {
         actions.iter().filter(|a| matches!(a, Action::Stop(_, Stop::Cancel))).count()
     };
-    assert_eq!(stops(&world.tell(Event::Swept(Ok(sweep.clone())))), 1);
-    assert_eq!(stops(&world.tell(Event::Swept(Ok(sweep)))), 0);
+    assert_eq!(stops(&world.tell(answered(Ok(sweep.clone())))), 1);
+    assert_eq!(stops(&world.tell(answered(Ok(sweep)))), 0);
     // It failed by itself before the signal came: it is not tried again all the same.
     let ends = completions(world.end(&claim, Outcome::Failed));
     assert_eq!(ends[0].then, Then::Settle);
@@ -206,14 +206,14 @@ fn a_triggered_run_of_a_job_that_is_off_is_taken_also_when_it_was_handed_over() 
 fn a_run_is_cancelled_also_while_its_node_drains() {
     let mut world = World::open(with(""));
     let claim = world.running();
-    world.tell(Event::Swept(Err(unavailable())));
+    world.tell(answered(Err(unavailable())));
     world.tell(Event::Drain("SIGTERM"));
     world.boot = world.boot + seconds(1);
     assert!(world.tell(Event::Beat).iter().any(|action| matches!(action, Action::Sweep)));
     let cancel = Cancel { slot: claim.slot.clone(), token: claim.token, cause: CancelCause::Asked };
     let taken = open(OpenState::Lost, LOST);
     let sweep = Sweep { open: vec![taken], next: None, cancels: vec![cancel], control: 0 };
-    let actions = world.tell(Event::Swept(Ok(sweep)));
+    let actions = world.tell(answered(Ok(sweep)));
     assert!(actions.iter().any(|action| matches!(action, Action::Stop(_, Stop::Cancel))));
     assert!(claims(actions).is_empty(), "it takes nothing more");
 }

@@ -76,31 +76,6 @@ impl Map {
     }
 }
 
-/// The hash slots that are moving to a server and from it, as it says itself.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Moves {
-    pub(super) importing: Vec<u16>,
-    pub(super) migrating: Vec<u16>,
-}
-
-impl Moves {
-    /// Reads the answer to `CLUSTER NODES`: behind its own line stand `[93-<-ID]` and
-    /// `[93->-ID]`.
-    pub(super) fn read(nodes: &str) -> Self {
-        let own = nodes.lines().find(|line| {
-            line.split(' ').nth(2).is_some_and(|flags| flags.split(',').any(|f| f == "myself"))
-        });
-        let mut moves = Self::default();
-        for word in own.unwrap_or_default().split(' ').filter_map(|word| word.strip_prefix('[')) {
-            let slot =
-                |way: &str| word.split_once(way).and_then(|(slot, _)| slot.parse::<u16>().ok());
-            moves.importing.extend(slot("-<-"));
-            moves.migrating.extend(slot("->-"));
-        }
-        moves
-    }
-}
-
 fn read_range(asked: &Endpoint, range: Value) -> Result<Range> {
     let mut parts = reply::list(range)?.into_iter();
     let mut number = || {
@@ -127,7 +102,7 @@ fn read_server(asked: &Endpoint, server: Value) -> Result<Endpoint> {
 }
 
 /// A server that does not know its own name is found where it was asked.
-fn host_or(asked: &Endpoint, host: &str) -> String {
+pub(super) fn host_or(asked: &Endpoint, host: &str) -> String {
     match host {
         "" | "?" => asked.host.clone(),
         host => host.to_owned(),
@@ -185,16 +160,6 @@ mod tests {
         let map = Map::read(&server("a", 1), "cluster_current_epoch:0", slots).unwrap();
         assert!(!map.is_up);
         assert_eq!((map.owner(4), map.owner(10)), (None, None));
-    }
-
-    #[test]
-    fn a_server_tells_what_moves_to_it_and_from_it() {
-        let nodes = "aa 10.0.0.2:6379@16379 master - 0 1 2 connected 5461-10922 [5-<-zz]\n\
-                     bb 10.0.0.1:6379@16379 myself,master - 0 0 1 connected 0-5460 [93->-aa] \
-                     [7000-<-aa] [7001-<-aa]\n";
-        let moves = Moves { importing: vec![7000, 7001], migrating: vec![93] };
-        assert_eq!(Moves::read(nodes), moves);
-        assert_eq!(Moves::read(""), Moves::default());
     }
 
     #[test]

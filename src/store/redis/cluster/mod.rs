@@ -44,6 +44,7 @@ mod locks;
 mod map;
 #[cfg(feature = "daemon")]
 mod merge;
+mod nodes;
 mod options;
 mod routes;
 #[cfg(feature = "daemon")]
@@ -97,4 +98,27 @@ impl RedisCluster {
             versions: Mutex::default(),
         }
     }
+}
+
+/// Reads `values` as what a server may say of its cluster, for `crate::fuzzing`.
+#[cfg(all(feature = "daemon", any(test, fuzzing)))]
+pub(super) fn read_all(values: &[redis::Value]) {
+    use crate::store::redis::reply;
+    let asked = Endpoint { host: "10.0.0.1".to_owned(), port: 6379 };
+    let [info, slots, nodes, ..] = values else { return };
+    let Ok(info) = reply::text(info.clone()) else { return };
+    let map = map::Map::read(&asked, &info, slots.clone()).unwrap_or_default();
+    for hash_slot in [0, 5461, 16_383] {
+        let _who = (map.owner(hash_slot), map.has_replica(hash_slot));
+    }
+    if let Ok(nodes) = reply::text(nodes.clone()) {
+        let _read = nodes::Nodes::read(&asked, &nodes, &map);
+    }
+    let _where = map::target(&asked, &info);
+}
+
+/// The bucket of a lock, for `crate::fuzzing`.
+#[cfg(all(feature = "daemon", any(test, fuzzing)))]
+pub(super) fn bucket(name: &crate::lock::LockName) -> u32 {
+    buckets::bucket_of_lock(name)
 }

@@ -39,6 +39,9 @@ pub struct ClusterOptions {
     pub node: Option<NodeName>,
     /// How long a call may take.
     pub timeout: Duration,
+    /// How many replicas of its master must have a claim, a renewal or the end of a slot
+    /// before it counts; 0 is as soon as the master itself has it.
+    pub min_acks: u32,
 }
 
 impl ClusterOptions {
@@ -56,8 +59,13 @@ impl ClusterOptions {
             cluster: self.cluster.clone(),
             node: self.node.clone(),
             timeout: self.timeout,
-            min_acks: 0,
+            min_acks: self.min_acks,
         }
+    }
+
+    /// The same, to ask it something, and no more.
+    pub(super) fn only_to_ask(&self, server: &Endpoint) -> Options {
+        Options { min_acks: 0, ..self.of(server) }
     }
 }
 
@@ -71,6 +79,7 @@ impl fmt::Debug for ClusterOptions {
             .field("cluster", &self.cluster)
             .field("node", &self.node)
             .field("timeout", &self.timeout)
+            .field("min_acks", &self.min_acks)
             .finish()
     }
 }
@@ -99,9 +108,14 @@ mod tests {
             cluster: ClusterName::new("prod").unwrap(),
             node: None,
             timeout: Duration::from_millis(500),
+            min_acks: 1,
         };
         assert_eq!(options.to_string(), "rediss+cluster://[::1]:6379,b.example:7000");
         assert!(!format!("{options:?}").contains("hunter2"));
-        assert_eq!(options.of(&options.seeds[1]).to_string(), "rediss://b.example:7000/0");
+        let server = options.of(&options.seeds[1]);
+        assert_eq!(
+            (server.to_string().as_str(), server.min_acks),
+            ("rediss://b.example:7000/0", 1)
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The way to each bucket: which master has it, and the link to that one.
 //!
 //! ```text
-//!   links that are up ──CLUSTER INFO, CLUSTER SLOTS──▶ the newest map ──▶ owners ──▶ links
+//!   connected links ──CLUSTER INFO, CLUSTER SLOTS──▶ the newest map ──▶ owners ──▶ links
 //!   else every server known, and the seeds                  ▲
 //!                                                           │ now and then; at once when
 //!                                                           │ a link is lost, a call has no
@@ -15,7 +15,15 @@
 //! A replica of Redis 7 does not know that its master's hash slot is moving. When it becomes
 //! the master in the middle of that, it serves what is left and takes for free what had
 //! moved. The server to which it moves still says so, and then the bucket is **torn**:
-//! nothing is sent there until the move is ended or mended.
+//! nothing is sent there until the move is ended or mended. So that nobody goes there before
+//! it is known, a bucket that has another master than before waits until every master has
+//! told what is moving to it, but those that the cluster holds for failed.
+//!
+//! What that does not see: a move whose other end fails as well, which Redis forgets too; who
+//! knows nothing yet, and goes by those that answer, as else one master that is silent would
+//! keep every start waiting; a bucket that came back to a server while nobody here asked.
+//! For the last each script would have to look at its server's epoch, and the first would
+//! cost that no bucket follows a failover while any master is gone for good.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -126,6 +134,9 @@ impl Routes {
             StoreError::Unavailable(format!("{options}: {why}"))
         };
         let owner = match tokio::time::timeout(within, told).await {
+            Err(_) if self.shared.table.borrow().is_unsure(bucket) => {
+                return Err(unavailable(self.shared.unsure(bucket)));
+            }
             Err(_) => {
                 return Err(unavailable(format!("no server of it answered within {within:?}")));
             }
@@ -238,6 +249,16 @@ impl Shared {
         )
     }
 
+    fn unsure(&self, bucket: u32) -> String {
+        let silent: Vec<_> = self.table.borrow().silent.iter().map(Endpoint::to_string).collect();
+        format!(
+            "hash slot {} (bucket {bucket}) has a new master, and whether it was moving when that \
+             followed is not known until these have answered, or failed over: {}",
+            self.hash_slots[bucket as usize],
+            silent.join(", ")
+        )
+    }
+
     /// Takes in what the servers say. Who has a bucket is what `MOVED` said, where that was
     /// while they were asked.
     fn adopt(self: &Arc<Self>, survey: Survey, lessons: u64) {
@@ -245,9 +266,9 @@ impl Shared {
             let is_torn = |bucket: &u32| survey.is_torn(self.hash_slots[*bucket as usize]);
             table.torn = (0..BUCKETS).filter(is_torn).collect();
             if table.lessons == lessons {
-                table.owners =
-                    self.hash_slots.iter().map(|&slot| survey.map.owner(slot).cloned()).collect();
-                table.unproven.clear();
+                let owner = |&slot: &u16| survey.map.owner(slot).cloned();
+                let owners = self.hash_slots.iter().map(owner).collect();
+                table.take_owners(owners, survey.silent());
                 table.map = survey.map;
             } else {
                 self.wanted.notify_one();
@@ -300,9 +321,10 @@ impl Shared {
 
     /// None while no link has been tried.
     fn health_of_buckets(&self) -> Option<Health> {
-        let (owners, torn) = {
+        let (owners, torn, unsure) = {
             let table = self.table.borrow();
-            (table.owners.clone(), table.torn.clone())
+            let unsure: Vec<_> = (0..BUCKETS).filter(|bucket| table.is_unsure(*bucket)).collect();
+            (table.owners.clone(), table.torn.clone(), unsure)
         };
         let links = locked(&self.links);
         let stuck = locked(&self.stuck);
@@ -313,12 +335,13 @@ impl Shared {
             let why = match (&owner, link.map(|link| link.health().borrow().clone())) {
                 (None, _) => self.without_master(bucket),
                 _ if torn.contains(&bucket) => self.half_moved(bucket),
+                _ if unsure.contains(&bucket) => self.unsure(bucket),
                 (_, None | Some(Health::Starting)) => {
                     untried += 1;
                     continue;
                 }
                 (_, Some(Health::Down(why) | Health::Partly(why))) => why,
-                (_, Some(Health::Up)) => match stuck.get(&bucket) {
+                (_, Some(Health::Up | Health::Weakened { .. })) => match stuck.get(&bucket) {
                     Some(why) => why.clone(),
                     None => {
                         answering += 1;
@@ -371,18 +394,30 @@ async fn watch_link(shared: Weak<Shared>, mut health: watch::Receiver<Health>) {
 
 /// Keeps the table current.
 async fn keep_current(shared: Arc<Shared>) {
+    // To the masters that have none of the buckets: one may be moving to them.
+    let mut others: HashMap<Endpoint, Arc<Link>> = HashMap::new();
     loop {
         let (lessons, map) = {
             let table = shared.table.borrow();
             (table.lessons, table.map.clone())
         };
-        let linked: Vec<_> = locked(&shared.links)
-            .iter()
-            .filter(|(_, link)| *link.health().borrow() == Health::Up)
-            .map(|(server, link)| (server.clone(), link.clone()))
-            .collect();
-        match survey(&shared.options, linked, map.servers()).await {
-            Ok(survey) => shared.adopt(survey, lessons),
+        let mut watched: HashMap<_, _> = locked(&shared.links).clone();
+        others.retain(|server, _| !watched.contains_key(server));
+        watched.extend(others.clone());
+        let servers: Vec<_> = watched.keys().cloned().collect();
+        let linked = watched.into_iter().filter(|(_, link)| link.is_connected()).collect();
+        match survey(&shared.options, linked, &servers, map.servers()).await {
+            Ok(survey) => {
+                let masters: Vec<_> = survey.masters.iter().map(|of| of.at.clone()).collect();
+                shared.adopt(survey, lessons);
+                others.retain(|server, _| masters.contains(server));
+                for master in masters {
+                    let open = || Arc::new(Link::open(shared.options.only_to_ask(&master)));
+                    if !locked(&shared.links).contains_key(&master) {
+                        others.entry(master.clone()).or_insert_with(open);
+                    }
+                }
+            }
             Err(why) => shared.nobody_answered(why),
         }
         tokio::time::sleep(PAUSE.mul_f64(1.0 + fastrand::f64() / 2.0)).await;

@@ -16,11 +16,11 @@ use crate::slot::{Slot, SlotTime};
 use crate::store::redis::link::Purpose;
 use crate::store::redis::server::Server;
 use crate::store::redis::{
-    claim, control, cursors, keys, ledger, nodes, reply, settle, sweep, tables,
+    claim, control, cursors, keys, ledger, nodes, open, reply, settle, sweep, tables,
 };
 use crate::store::{
     Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
-    Renewal, Result, SlotStory, Store, Sweep, Warning,
+    Renewal, Result, SlotRecord, SlotStory, Store, Sweep, Warning,
 };
 
 use super::RedisCluster;
@@ -281,6 +281,33 @@ impl Store for RedisCluster {
         };
         let entries = first_error(self.everywhere(read).await)?;
         Ok(merged_history(entries, query.limit))
+    }
+
+    async fn recent(&self, jobs: &[JobName], each: usize) -> Result<Vec<Vec<Entry>>> {
+        let answers = self.spread(
+            jobs,
+            |job| job,
+            |bucket, some| {
+                Box::pin(async move { ledger::recent(bucket, &bucket.keys, &some, each).await })
+            },
+        );
+        of_all(answers.await?)
+    }
+
+    async fn open_slots(&self, limit: usize) -> Result<Vec<(Slot, SlotRecord)>> {
+        let read = |bucket| -> Call<'_, _> {
+            let bucket: &Bucket = bucket;
+            Box::pin(open::open_slots(bucket, &bucket.keys, limit))
+        };
+        let mut open: Vec<_> =
+            first_error(self.everywhere(read).await)?.into_iter().flatten().collect();
+        open.truncate(limit);
+        Ok(open)
+    }
+
+    async fn tail(&self, job: &JobName, run: RunId) -> Result<Option<String>> {
+        let bucket = self.of_job(job);
+        ledger::tail(bucket, &bucket.keys, job, run).await
     }
 
     async fn slot(&self, slot: &Slot) -> Result<SlotStory> {

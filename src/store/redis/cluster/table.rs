@@ -16,8 +16,11 @@ pub(super) struct Table {
     pub(super) owners: Vec<Option<Endpoint>>,
     /// The buckets whose masters do not know that they move.
     pub(super) torn: BTreeSet<u32>,
-    /// The buckets of which `MOVED` told, and no map since.
+    /// The buckets of which `MOVED` told, and no map since; and those that have another
+    /// master than before, while some have not told what is moving to them: ...
     pub(super) unproven: BTreeSet<u32>,
+    /// ... these.
+    pub(super) silent: Vec<Endpoint>,
     /// Counts the answers, and the times that nobody answered.
     pub(super) rounds: u64,
     pub(super) last_round: Option<BootInstant>,
@@ -35,6 +38,25 @@ pub(super) enum State {
 }
 
 impl Table {
+    /// Takes in who has which bucket by a new map. One that has another master than before
+    /// is unproven until all masters have told what is moving to them.
+    pub(super) fn take_owners(&mut self, owners: Vec<Option<Endpoint>>, silent: Vec<Endpoint>) {
+        let is_first = self.map == Map::default();
+        let is_unproven = |bucket: &u32| {
+            let place = *bucket as usize;
+            let is_new = !is_first && owners[place] != self.owners[place];
+            !silent.is_empty() && (is_new || self.unproven.contains(bucket))
+        };
+        self.unproven = (0..BUCKETS).filter(is_unproven).collect();
+        self.owners = owners;
+        self.silent = silent;
+    }
+
+    /// Whether it is not known yet if a bucket is moving away from its new master.
+    pub(super) fn is_unsure(&self, bucket: u32) -> bool {
+        self.unproven.contains(&bucket) && !self.silent.is_empty()
+    }
+
     /// Nothing is known.
     pub(super) fn new() -> Self {
         Self {
@@ -43,6 +65,7 @@ impl Table {
             owners: vec![None; BUCKETS as usize],
             torn: BTreeSet::new(),
             unproven: BTreeSet::new(),
+            silent: Vec::new(),
             rounds: 0,
             last_round: None,
             lessons: 0,

@@ -1,7 +1,7 @@
 -- Says that a node lives. Replies with the time (us), the boot id of the heartbeat
 -- that was replaced or an empty text, and node, table, node, table, ... of the others
 -- that live and go by another job table.
--- A heartbeat is BOOT EXPIRES STARTED KEEP DRAINING TABLE VERSION.
+-- A heartbeat is BOOT EXPIRES STARTED KEEP DRAINING TABLE VERSION RUNNING SKEW.
 --
 -- KEYS  nodes
 -- ARGV  node, boot id, keep (ms), table, the rest of the line

@@ -1,4 +1,4 @@
--- Stands before every operation. What stands here is executed by every call, so it
+-- Stands before every operation, behind the clock: `clock` is seconds and microseconds. What stands here is executed by every call, so it
 -- is definitions and little else.
 --
 -- A slot's record is one line:
@@ -16,7 +16,6 @@ local call, pcall = redis.call, redis.pcall
 local sub, match, gmatch, find = string.sub, string.match, string.gmatch, string.find
 local byte, fmt, floor, max = string.byte, string.format, math.floor, math.max
 
-local clock = call('TIME')
 local now = clock[1] * 1000000 + clock[2] -- microseconds, exact below 2^53
 local now_ms = floor(now / 1000)
 

@@ -37,7 +37,10 @@ for i = 1, count do
       reply = term.refused
     else
       local since = pauses and forbidden(pauses[match(key, '^[^@]+', name_at)], term.due)
-      if since then
+      if now < term.due and (since or (term.in_turn and is_taken(key))) then
+        -- It may be over when the slot is due.
+        reply = 'refused early'
+      elseif since then
         reply = pass_over(key, token, term, 'paused', floor(since / 1000000))
       elseif term.in_turn then
         reply = first_in_turn(key, token, term)

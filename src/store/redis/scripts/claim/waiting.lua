@@ -15,6 +15,12 @@ local function ahead_of(turn, word, replaced)
   return ahead ~= word and ahead or nil
 end
 
+-- Whether the turn of the slot's job is somebody's, or somebody waits for it.
+local function is_taken(key)
+  local turn = turn_of(match(key, '^[^@]+', name_at))
+  return turn.of or turn.queue[1]
+end
+
 -- Why nobody takes a lost run over, where nobody may.
 local function why_for_good(of, term)
   if term.max_takeovers == 0 then

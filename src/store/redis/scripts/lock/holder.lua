@@ -1,4 +1,4 @@
 -- Who holds a lock. Replies with the time (us), then what is told of it.
 --
 -- KEYS  lock
-return { fmt('%.0f', now), standing(KEYS[1], call('MGET', KEYS[1])[1]) }
+return { now_digits, standing(KEYS[1], call('MGET', KEYS[1])[1]) }

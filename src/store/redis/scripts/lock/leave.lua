@@ -7,4 +7,4 @@
 if pcall('ZREM', KEYS[2], ARGV[1]) == 0 and call('EXISTS', KEYS[1]) == 0 then
   call_next(KEYS[2], ARGV[2], ARGV[3])
 end
-return { fmt('%.0f', now) }
+return { now_digits }

@@ -3,12 +3,11 @@
 -- given back as fast as a script can.
 --
 -- A lock is one text: TOKEN FENCE METADATA, where TOKEN has 36 characters; one that was
--- released and is kept for its minimum hold time has NOBODY for it. Who waits for it
--- stands in a sorted set: CLIENT NUMBER, by since when (us).
+-- released and is kept for its minimum hold time has NOBODY for it. On a server of a
+-- quorum a `?` behind the fence says that it is not known yet whether a majority grants
+-- it. Who waits for it stands in a sorted set: CLIENT NUMBER, by since when (us).
 --
 -- An item that cannot be served answers `error TEXT` and fails no other.
 local call, pcall = redis.call, redis.pcall
 local sub, fmt, max = string.sub, string.format, math.max
 local NOBODY = '00000000-0000-0000-0000-000000000000'
-local clock = call('TIME')
-local now = clock[1] * 1000000 + clock[2] -- microseconds, exact below 2^53

@@ -1,0 +1,187 @@
+//! A channel: one way to tell somebody, `[notify.NAME]`.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use hyper::header::HeaderMap;
+use minijinja::{Environment, UndefinedBehavior};
+
+use super::notice::Notice;
+use super::signature::SigningKey;
+use crate::request::Address;
+
+/// One way to tell somebody.
+#[derive(Debug)]
+pub struct Channel {
+    /// Its name.
+    pub name: Box<str>,
+    /// How.
+    pub means: Means,
+    /// What is sent, where it is not the notice as JSON.
+    pub body: Option<Body>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+    /// How many attempts there are, the first included.
+    pub attempts: u32,
+}
+
+/// How somebody is told.
+#[derive(Debug)]
+pub enum Means {
+    /// By a request over HTTP.
+    Webhook(Webhook),
+    /// By a program, which reads the notice from its standard input.
+    Command(Words),
+}
+
+/// A program and its arguments, never empty; they may be secret and are not printed.
+pub struct Words(pub Box<[Box<str>]>);
+
+/// A webhook. What may be secret of it is not printed.
+pub struct Webhook {
+    /// Where it is.
+    pub address: Address,
+    /// What is sent along.
+    pub headers: HeaderMap,
+    /// What the request is signed with.
+    pub key: Option<SigningKey>,
+    /// The roots to trust, in place of the system's.
+    pub ca: Option<PathBuf>,
+}
+
+/// A template for what is sent, in the language of Jinja, with the fields of the
+/// [`Notice`] as its variables.
+pub struct Body(Box<str>);
+
+/// So many steps a template may take: one that repeats itself without end fails.
+const FUEL: u64 = 200_000;
+
+/// No service takes a longer message.
+const LONGEST: usize = 256 * 1024;
+
+/// What is wrong with a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BadTemplate {
+    /// In words.
+    pub why: String,
+    /// Where in its text, if that is known.
+    pub at: Option<std::ops::Range<usize>>,
+}
+
+impl Body {
+    /// A template, tried on notices with all their fields and with hardly any.
+    ///
+    /// # Errors
+    /// [`BadTemplate`].
+    pub fn new(template: &str) -> Result<Self, BadTemplate> {
+        let body = Self(template.into());
+        for sample in Notice::samples() {
+            body.try_render(&sample)
+                .map_err(|error| BadTemplate { why: words(&error), at: error.range() })?;
+        }
+        Ok(body)
+    }
+
+    /// Whether all that comes of it is JSON.
+    pub fn is_json(&self) -> bool {
+        let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+        Notice::samples().iter().all(|sample| self.render(sample).is_ok_and(|text| is_json(&text)))
+    }
+
+    /// The text for `notice`.
+    ///
+    /// # Errors
+    /// In words.
+    pub fn render(&self, notice: &Notice) -> Result<String, String> {
+        let text = self.try_render(notice).map_err(|error| words(&error))?;
+        match text.len() {
+            0..=LONGEST => Ok(text),
+            length => Err(format!("the body is {length} bytes long, more than {LONGEST}")),
+        }
+    }
+
+    fn try_render(&self, notice: &Notice) -> Result<String, minijinja::Error> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+        environment.set_fuel(Some(FUEL));
+        environment.render_str(&self.0, minijinja::value::Serde(notice))
+    }
+}
+
+fn words(error: &minijinja::Error) -> String {
+    let line = error.line().map(|line| format!(" (line {line} of the template)"));
+    let detail = error.detail().map(|detail| format!(": {detail}"));
+    format!("{}{}{}", error.kind(), detail.unwrap_or_default(), line.unwrap_or_default())
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Body(***)")
+    }
+}
+
+impl fmt::Debug for Words {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.first() {
+            Some(program) => write!(f, "[{program:?}, ***]"),
+            None => f.write_str("[]"),
+        }
+    }
+}
+
+impl fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Webhook").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_template_has_the_fields_of_the_notice() {
+        let body = Body::new(r#"{"text": {{ (alert ~ ": " ~ message) | tojson }}}"#).unwrap();
+        assert!(body.is_json());
+        let [all, hardly_any] = Notice::samples();
+        let text: serde_json::Value = serde_json::from_str(&body.render(&all).unwrap()).unwrap();
+        assert_eq!(text["text"], format!("failure: {}", all.message));
+        assert!(body.render(&hardly_any).is_ok());
+        assert!(!Body::new(r#"{"text": "{{ message }}"}"#).unwrap().is_json(), "it is not quoted");
+    }
+
+    #[test]
+    fn what_cannot_be_rendered_is_refused_with_its_place() {
+        for (template, why) in [
+            ("{{ nope }}", "undefined value"),
+            ("a\n{% if %}", "syntax error"),
+            ("{{ message | nope }}", "unknown filter"),
+            (
+                "{% for x in range(9999) %}{% for y in range(9999) %}{% endfor %}{% endfor %}",
+                "fuel",
+            ),
+        ] {
+            let error = Body::new(template).unwrap_err();
+            assert!(error.why.contains(why), "{template}: {error:?}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_secret_is_not_printed() {
+        let body = Body::new("hunter2").unwrap();
+        let words = Words(["/bin/send".into(), "hunter2".into()].into());
+        let webhook = Webhook {
+            address: Address::parse("https://hooks.example/hunter2").unwrap(),
+            headers: HeaderMap::from_iter([(
+                hyper::header::AUTHORIZATION,
+                "hunter2".parse().unwrap(),
+            )]),
+            key: Some(SigningKey::new("hunter2").unwrap()),
+            ca: None,
+        };
+        let printed = format!("{body:?} {words:?} {webhook:?} {:?}", webhook.key);
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}

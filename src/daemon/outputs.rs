@@ -1,0 +1,57 @@
+//! The output of runs in progress on this node, for who looks on.
+//!
+//! Nothing is kept until somebody asks for it to be (a node without `[http]` never does),
+//! and of each run no more than the ledger will keep.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::claim::RunId;
+use crate::run::Tail;
+
+/// See the module's head.
+#[derive(Debug, Default)]
+pub struct Outputs {
+    kept: OnceLock<Mutex<HashMap<RunId, Arc<Output>>>>,
+}
+
+/// The end of one run's output so far.
+#[derive(Debug)]
+pub(super) struct Output(Mutex<Tail>);
+
+impl Outputs {
+    /// Keeps the output of runs that start from now on.
+    pub fn keep(&self) {
+        self.kept.get_or_init(Mutex::default);
+    }
+
+    /// The end of the output of a run in progress here; none where there is no such run.
+    pub fn of(&self, run: RunId) -> Option<String> {
+        let kept = self.kept.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let output = Arc::clone(kept.get(&run)?);
+        drop(kept);
+        let mut tail = output.0.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(tail.text())
+    }
+
+    /// A run starts that may keep `limit` bytes.
+    pub(super) fn begin(&self, run: RunId, limit: usize) -> Option<Arc<Output>> {
+        let output = Arc::new(Output(Mutex::new(Tail::new(limit))));
+        let mut kept = self.kept.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(run, Arc::clone(&output));
+        Some(output)
+    }
+
+    /// It is over: the ledger has its output, or soon will.
+    pub(super) fn end(&self, run: RunId) {
+        if let Some(kept) = self.kept.get() {
+            kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&run);
+        }
+    }
+}
+
+impl Output {
+    pub(super) fn push(&self, line: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
+}

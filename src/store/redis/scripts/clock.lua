@@ -1,0 +1,2 @@
+-- The server's own clock.
+local clock = redis.call('TIME')

@@ -1,0 +1,27 @@
+//! Jobs that are requests over HTTP: real daemons, real stores, real servers.
+//!
+//! The nodes of a test that fails leave their whole logs in the folder
+//! `SOLOCRON_TEST_LOGS`.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]
+
+#[path = "../harness/mod.rs"]
+mod harness;
+
+/// Makes a test of each function, on every store.
+macro_rules! on_every_store {
+    ($($(#[$doc:meta])* $name:ident)+) => {
+        mod sqlite {
+            use crate::harness::site::Ground;
+            $($(#[$doc])* #[test] fn $name() { super::$name(Ground::Sqlite); })+
+        }
+        mod redis {
+            use crate::harness::site::Ground;
+            $($(#[$doc])* #[test] fn $name() { super::$name(Ground::Redis); })+
+        }
+    };
+}
+
+mod answers;
+mod ends;
+mod secure;
