@@ -242,6 +242,8 @@ impl Shell {
                 self.engine.handle(now, event, &mut actions);
             }
             self.engine.act(self.now(), &mut actions);
+            // First: who reads in the log what it does may look at once.
+            self.show();
             for action in actions.drain(..) {
                 if let Action::Finish { killed, settled } = action {
                     end = End { killed, settled, hurried: last_words.is_zero() };
@@ -249,7 +251,6 @@ impl Shell {
                     self.perform(action);
                 }
             }
-            self.show();
         }
         beats.abort();
         health.abort();
