@@ -5,8 +5,10 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::claim::RunId;
+use crate::clock::BootInstant;
 use crate::run::Tail;
 
 /// See the module's head.
@@ -17,7 +19,10 @@ pub struct Outputs {
 
 /// The end of one run's output so far.
 #[derive(Debug)]
-pub(super) struct Output(Mutex<Tail>);
+pub(super) struct Output {
+    begun: BootInstant,
+    tail: Mutex<Tail>,
+}
 
 impl Outputs {
     /// Keeps the output of runs that start from now on.
@@ -30,13 +35,22 @@ impl Outputs {
         let kept = self.kept.get()?.lock().unwrap_or_else(PoisonError::into_inner);
         let output = Arc::clone(kept.get(&run)?);
         drop(kept);
-        let mut tail = output.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tail = output.tail.lock().unwrap_or_else(PoisonError::into_inner);
         Some(tail.text())
+    }
+
+    /// Whether a run has been in progress here for longer than `age`.
+    pub fn any_older_than(&self, age: Duration) -> bool {
+        let Some(kept) = self.kept.get() else { return false };
+        let now = BootInstant::now();
+        let kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.values().any(|output| now.since(output.begun) > age)
     }
 
     /// A run starts that may keep `limit` bytes.
     pub(super) fn begin(&self, run: RunId, limit: usize) -> Option<Arc<Output>> {
-        let output = Arc::new(Output(Mutex::new(Tail::new(limit))));
+        let tail = Mutex::new(Tail::new(limit));
+        let output = Arc::new(Output { begun: BootInstant::now(), tail });
         let mut kept = self.kept.get()?.lock().unwrap_or_else(PoisonError::into_inner);
         kept.insert(run, Arc::clone(&output));
         Some(output)
@@ -52,6 +66,6 @@ impl Outputs {
 
 impl Output {
     pub(super) fn push(&self, line: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        self.tail.lock().unwrap_or_else(PoisonError::into_inner).push(line);
     }
 }

@@ -12,6 +12,7 @@
 //! | `request`, `problem` | what was asked, read; what cannot be |
 //! | `board` | the cluster as the store tells it, read when somebody asks |
 //! | `feed` | what changes, for who stays |
+//! | `showing` | what runs print, told from node to node |
 //! | `shapes`, `cells`, `nodes` | what is answered: of jobs and runs, of slots, of nodes |
 //! | `api` | the questions, and their description |
 //! | `metrics` | what Prometheus scrapes |
@@ -35,6 +36,7 @@ mod problem;
 mod request;
 mod session;
 pub(crate) mod shapes;
+mod showing;
 mod site;
 pub mod token;
 
@@ -53,6 +55,7 @@ use self::board::Board;
 use self::feed::{Change, Feed};
 use self::limits::Limits;
 use self::metrics::{Counts, Page};
+use self::showing::keep_showing;
 use self::site::Site;
 use crate::config::HttpConfig;
 use crate::daemon::shell::View;
@@ -105,6 +108,7 @@ impl Door {
         let closing = CancellationToken::new();
         let feed = Feed::new(view.identity.boot);
         let metrics = Page::new(Arc::clone(&counts), view.clone(), Arc::clone(&store));
+        let showing = keep_showing(Arc::clone(&view.outputs), Arc::clone(&store));
         let board = Arc::new(Board::new(store, view.table.clone(), feed));
         let app = Arc::new(Site {
             board: Arc::clone(&board),
@@ -120,8 +124,9 @@ impl Door {
         let router = layers::around(router, &app);
         let serving = tokio::spawn(listen::serve(self.listener, self.tls, router, closing.clone()));
         let watching = tokio::spawn(keep_looking(board, written));
+        let showing = tokio::spawn(showing);
         events::http_listening(&address);
-        Ok(Server { address, closing, serving, watching })
+        Ok(Server { address, closing, serving, watching, showing })
     }
 }
 
@@ -131,6 +136,7 @@ pub struct Server {
     closing: CancellationToken,
     serving: JoinHandle<()>,
     watching: JoinHandle<()>,
+    showing: JoinHandle<()>,
 }
 
 impl Server {
@@ -143,6 +149,7 @@ impl Server {
     pub async fn close(self) {
         self.closing.cancel();
         self.watching.abort();
+        self.showing.abort();
         let _ended = self.serving.await;
     }
 }

@@ -239,8 +239,8 @@ pub(crate) struct RunDetail {
     /// The run as the ledger has it; of one in progress only what is known yet.
     #[serde(flatten)]
     pub(crate) run: Record,
-    /// The end of its output; null where that is not kept, or is kept by the node that
-    /// runs it, which is asked for it while it runs.
+    /// The end of its output; null where that is not kept, or its node, which was asked for
+    /// it now, has not told it yet.
     pub(crate) output: Option<String>,
     /// Whether the output is that of a run in progress, so far.
     pub(crate) output_is_live: bool,

@@ -195,6 +195,18 @@ impl Store for Observed {
         self.call("table", self.store.table(digest)).await
     }
 
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>> {
+        self.call("watch_output", self.store.watch_output(run, keep)).await
+    }
+
+    async fn watched_outputs(&self) -> Result<Vec<RunId>> {
+        self.call("watched_outputs", self.store.watched_outputs()).await
+    }
+
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
+        self.call("show_output", self.store.show_output(run, output, keep)).await
+    }
+
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {
         self.call("heartbeat", self.store.heartbeat(heartbeat)).await
     }

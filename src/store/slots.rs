@@ -383,6 +383,16 @@ pub trait Store: Send + Sync + 'static {
     /// published it, or not lately.
     async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>>;
 
+    /// Asks for the output of a run in progress to be shown, for `keep` from now on; what
+    /// was shown of it last.
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>>;
+
+    /// The runs whose output somebody watches, in no order.
+    async fn watched_outputs(&self) -> Result<Vec<RunId>>;
+
+    /// Shows the end of a run's output so far, for `keep`.
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()>;
+
     /// Says that the node lives.
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply>;
 

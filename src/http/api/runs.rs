@@ -13,6 +13,7 @@ use crate::http::board::{FRESH, Snapshot};
 use crate::http::problem::{Problem, Refused, Unknown};
 use crate::http::request::{Asked, Named};
 use crate::http::shapes::{self, RunDetail};
+use crate::http::showing;
 use crate::http::site::{App, Site};
 use crate::ledger::record::Record;
 use crate::ledger::{Entry, Query, RunEntry};
@@ -33,8 +34,9 @@ pub(super) struct Where {
     job: Option<String>,
 }
 
-/// One run. Its output is told while it runs by the node that runs it, and afterwards by
-/// any, as long as the ledger keeps it.
+/// One run. Its output is told while it runs, and afterwards as long as the ledger keeps it.
+/// A node that does not run it asks the one that does, through the store: the first answer
+/// may be without, a later one has what was printed up to a second or two ago.
 #[utoipa::path(
     get,
     path = "/api/v1/runs/{id}",
@@ -56,7 +58,10 @@ pub(super) async fn run(
     })?;
     let seen = app.board.look(FRESH).await?;
     if let Some((slot, record)) = seen.in_progress(run) {
-        let output = app.view.outputs.of(run);
+        let output = match app.view.outputs.of(run) {
+            Some(here) => Some(here),
+            None => showing::elsewhere(app.board.store(), run).await,
+        };
         let detail = shapes::in_progress(slot, record);
         let output_is_live = output.is_some();
         return Ok(Json(RunDetail { output, output_is_live, ..detail }));

@@ -18,6 +18,8 @@
 //! | `…:paused` | hash: job to its pauses |
 //! | `…:mark` | nothing; written behind what replicas are to acknowledge |
 //! | `…:table:DIGEST` | what the job table of that digest says of each job |
+//! | `…:watched` | sorted set: runs in progress whose output somebody watches, by until when (ms) |
+//! | `…:output:RUN` | the end of it, while somebody does |
 //! | `…:held:NAME` | a lock that stands alone: token, fence, metadata |
 //! | `…:queue:NAME` | sorted set: who waits for it, by since when (us) |
 //! | `…:revoked:TOKEN` | that the token is granted no lock any more |

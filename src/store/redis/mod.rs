@@ -4,7 +4,7 @@
 //! Every decision is made inside a Lua script (`scripts/`, one file for each
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
-//! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes` and `tables`;
+//! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes`, `outputs` and `tables`;
 //! `batch` cuts a batch into calls; `server` is what they go to; `link` sends them, and `acks` has replicas
 //! acknowledge them; `supervise` keeps the connection that `dial` makes, to the master
 //! that `sentinel` was told where there are some; `reply`, `record` and `entry` read
@@ -45,6 +45,8 @@ mod nodes;
 #[cfg(feature = "daemon")]
 mod open;
 mod options;
+#[cfg(feature = "daemon")]
+mod outputs;
 #[cfg(feature = "daemon")]
 mod record;
 #[cfg(feature = "daemon")]

@@ -48,6 +48,8 @@ scripts! {
     HEARTBEAT = "clock.lua" "prelude.lua" "heartbeat.lua";
     NODES = "clock.lua" "prelude.lua" "nodes.lua";
     LEAVE = "clock.lua" "prelude.lua" "leave.lua";
+    WATCH_OUTPUT = "clock.lua" "prelude.lua" "output/watch.lua";
+    WATCHED_OUTPUTS = "clock.lua" "prelude.lua" "output/watched.lua";
     PRUNE = "clock.lua" "prelude.lua" "record.lua" "turn.lua" "control.lua"
         "prune/hashes.lua" "prune/indexes.lua" "prune/ledgers.lua";
     TAKE_ONE_LOCK = "lock/prelude.lua" "lock/time.lua" "lock/take_one.lua" "lock/standing.lua"

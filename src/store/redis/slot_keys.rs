@@ -2,6 +2,7 @@
 
 use redis::Cmd;
 
+use crate::claim::RunId;
 use crate::name::JobName;
 use crate::outcome::Outcome;
 use crate::slot::Slot;
@@ -55,6 +56,15 @@ impl Keys {
 
     pub(super) fn table(&self, digest: &str) -> String {
         self.key(&format!("table:{digest}"))
+    }
+
+    pub(super) fn watched(&self) -> String {
+        self.key("watched")
+    }
+
+    /// What the run has printed.
+    pub(super) fn output(&self, run: RunId) -> String {
+        self.key(&format!("output:{run}"))
     }
 
     pub(super) fn cursors(&self) -> String {

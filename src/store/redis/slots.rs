@@ -15,7 +15,8 @@ use crate::slot::{Slot, SlotTime};
 use crate::store::redis::link::Purpose;
 use crate::store::redis::server::Server;
 use crate::store::redis::{
-    RedisStore, claim, control, cursors, inspect, ledger, nodes, open, reply, settle, sweep, tables,
+    RedisStore, claim, control, cursors, inspect, ledger, nodes, open, outputs, reply, settle,
+    sweep, tables,
 };
 use crate::store::{
     Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
@@ -116,6 +117,18 @@ impl Store for RedisStore {
 
     async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>> {
         tables::table(&*self.link, &self.keys, digest).await
+    }
+
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>> {
+        outputs::watch(&*self.link, &self.keys, run, keep).await
+    }
+
+    async fn watched_outputs(&self) -> Result<Vec<RunId>> {
+        outputs::watched(&*self.link, &self.keys).await
+    }
+
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
+        outputs::show(&*self.link, &self.keys, run, output, keep).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {

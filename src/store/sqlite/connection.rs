@@ -13,7 +13,7 @@ use super::kernel::{self, Arrival, Kernel};
 use crate::clock::BootInstant;
 
 /// The schema's version, in `user_version`.
-const VERSION: i32 = 3;
+const VERSION: i32 = 4;
 /// "solo", in `application_id`: what tells our files from other programs'.
 const APPLICATION: i32 = 0x736f_6c6f;
 const SCHEMA: &str = include_str!("schema.sql");
@@ -21,6 +21,8 @@ const SCHEMA: &str = include_str!("schema.sql");
 const LOCKS: &str = include_str!("locks.sql");
 /// What version 3 has besides.
 const LOADS: &str = include_str!("loads.sql");
+/// What version 4 has besides.
+const OUTPUTS: &str = include_str!("outputs.sql");
 /// Every statement of this backend stays prepared.
 const STATEMENTS: usize = 128;
 
@@ -100,6 +102,9 @@ impl Link {
             }
             if found < 3 {
                 tx.execute_batch(LOADS)?;
+            }
+            if found < 4 {
+                tx.execute_batch(OUTPUTS)?;
             }
             if found < VERSION {
                 tx.pragma_update(None, "user_version", VERSION)?;

@@ -42,6 +42,7 @@ mod ledger;
 mod locks;
 mod nodes;
 mod open;
+mod outputs;
 mod published;
 mod queues;
 mod records;
@@ -240,6 +241,19 @@ impl Store for SqliteStore {
         self.calls.read(move |step| published::find(step, &digest)).await
     }
 
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>> {
+        self.calls.write(move |step| outputs::watch(step, run, keep)).await
+    }
+
+    async fn watched_outputs(&self) -> Result<Vec<RunId>> {
+        self.calls.read(outputs::watched).await
+    }
+
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
+        let output = output.to_owned();
+        self.calls.write(move |step| outputs::show(step, run, &output, keep)).await
+    }
+
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {
         let heartbeat = heartbeat.clone();
         self.calls.write(move |step| nodes::heartbeat(step, &heartbeat)).await
@@ -290,6 +304,7 @@ impl Store for SqliteStore {
                     nodes::expire(step)?;
                     control::expire(step)?;
                     published::expire(step)?;
+                    outputs::expire(step)?;
                     locks::expire(step)?;
                     ledger::prune(step, retention, PRUNED_AT_ONCE)
                 })

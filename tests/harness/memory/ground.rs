@@ -1,6 +1,6 @@
 //! What the store in memory holds, and one step on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(crate) struct Holdings {
     ledger: BTreeMap<JobName, Vec<Told>>,
     nodes: BTreeMap<NodeName, Kept<Heartbeat>>,
     tables: BTreeMap<String, Kept<Vec<(JobName, u64)>>>,
+    watched: HashMap<RunId, Kept<()>>,
+    outputs: HashMap<RunId, Kept<String>>,
     last_fence: u64,
     entries: u64,
 }
@@ -247,6 +249,22 @@ impl Step<'_> {
     pub(crate) fn table(&self, digest: &str) -> Option<Vec<(JobName, u64)>> {
         let kept = self.held.tables.get(digest).filter(|kept| kept.until > self.now);
         kept.map(|kept| kept.what.clone())
+    }
+
+    pub(crate) fn watch_output(&mut self, run: RunId, keep: Duration) -> Option<String> {
+        self.held.watched.insert(run, Kept { what: (), until: self.now + keep });
+        let shown = self.held.outputs.get(&run).filter(|kept| kept.until > self.now);
+        shown.map(|kept| kept.what.clone())
+    }
+
+    pub(crate) fn watched_outputs(&self) -> Vec<RunId> {
+        let watched = self.held.watched.iter().filter(|(_, kept)| kept.until > self.now);
+        watched.map(|(run, _)| *run).collect()
+    }
+
+    pub(crate) fn show_output(&mut self, run: RunId, output: &str, keep: Duration) {
+        let kept = Kept { what: output.to_owned(), until: self.now + keep };
+        self.held.outputs.insert(run, kept);
     }
 
     pub(crate) fn heartbeat(&mut self, beat: &Heartbeat) -> HeartbeatReply {

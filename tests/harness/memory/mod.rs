@@ -241,6 +241,18 @@ impl Store for MemoryStore {
         self.call(|step| step.table(digest))
     }
 
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>> {
+        self.call(|step| step.watch_output(run, keep))
+    }
+
+    async fn watched_outputs(&self) -> Result<Vec<RunId>> {
+        self.call(|step| step.watched_outputs())
+    }
+
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
+        self.call(|step| step.show_output(run, output, keep))
+    }
+
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {
         self.call(|step| step.heartbeat(heartbeat))
     }

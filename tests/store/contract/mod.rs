@@ -30,6 +30,7 @@ pub(crate) mod replacing;
 pub(crate) mod retrying;
 pub(crate) mod taking_over;
 pub(crate) mod triggering;
+pub(crate) mod watching;
 
 pub(crate) use cast::*;
 
@@ -194,6 +195,10 @@ macro_rules! contract {
                 a_published_table_is_seen_by_all_in_order_of_name
                 a_table_that_nobody_publishes_any_more_is_forgotten
                 a_heartbeat_brings_back_who_goes_by_another_table
+            }
+            watching {
+                output_is_shown_to_who_watches
+                who_watches_no_more_is_forgotten_and_so_is_what_was_shown
             }
             cursors {
                 a_cursor_is_created_once_and_then_stands

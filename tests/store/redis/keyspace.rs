@@ -66,6 +66,9 @@ pub(crate) async fn workout(store: &dyn Store) {
     store.heartbeat(&heartbeat).await.unwrap();
     wishes(store).await;
     store.publish_table("0123456789abcdef", &[(job("backup"), 7)], KEEP).await.unwrap();
+    let run = running.token.run_id(1);
+    assert_eq!(store.watch_output(run, KEEP).await, Ok(None));
+    store.show_output(run, "begun", KEEP).await.unwrap();
     store.prune(KEEP_ALL).await.unwrap();
 }
 
@@ -122,7 +125,7 @@ async fn every_key_has_the_clusters_name_the_hash_tag_and_an_end() {
     kinds.dedup();
     let all = [
         "cancels", "control", "cursors", "fence", "ledger", "ledgers", "lock", "nodes", "open",
-        "paused", "slot", "table", "tails", "turns",
+        "output", "paused", "slot", "table", "tails", "turns", "watched",
     ];
     assert_eq!(kinds, all);
     // They can be read as they are.

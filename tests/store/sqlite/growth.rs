@@ -55,12 +55,14 @@ async fn what_nobody_touches_again_is_pruned() {
     let asked = Slot::triggered(job("asked"), TriggerId::new(now(&*store).await));
     assert_eq!(store.trigger(&who.node, &asked, SHORT).await, Ok(true));
     store.publish_table("00c0ffee00000001", &[(job("backup"), 7)], SHORT).await.unwrap();
+    store.watch_output(claim.token.run_id(1), SHORT).await.unwrap();
     let old = now(&*store).await;
     await_time(&*store, old + SHORT * 2).await;
+    assert_eq!(count(&f, "outputs"), 1);
     assert_eq!((count(&f, "slots"), count(&f, "cursors"), count(&f, "ledger")), (3, 1, 1));
     assert_eq!((count(&f, "turns"), count(&f, "published")), (1, 1));
     store.prune(Retention { keep: SHORT, per_job: 10 }).await.unwrap();
-    for table in ["slots", "turns", "cursors", "ledger", "tails", "nodes", "published"] {
+    for table in ["slots", "turns", "cursors", "ledger", "tails", "nodes", "published", "outputs"] {
         assert_eq!(count(&f, table), 0, "{table}");
     }
 }

@@ -156,6 +156,16 @@ pub trait Replica: Candidate {
     /// As [`Store::table`](crate::store::Store::table), of this server alone.
     async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>>;
 
+    /// As [`Store::watch_output`](crate::store::Store::watch_output), on this server alone.
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>>;
+
+    /// As [`Store::watched_outputs`](crate::store::Store::watched_outputs), of this server
+    /// alone.
+    async fn watched_outputs(&self) -> Result<Vec<RunId>>;
+
+    /// As [`Store::show_output`](crate::store::Store::show_output), on this server alone.
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()>;
+
     /// As [`Store::heartbeat`](crate::store::Store::heartbeat), on this server alone.
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply>;
 

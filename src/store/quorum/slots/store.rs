@@ -1,6 +1,6 @@
 //! The quorum as a [`Store`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -352,6 +352,32 @@ impl Store for QuorumStore {
             Box::pin(async move { server.table(&digest).await })
         };
         Ok(self.everywhere(read).await?.into_iter().flatten().next())
+    }
+
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>> {
+        let watch = |server: Arc<dyn Replica>| -> Question<_> {
+            Box::pin(async move { server.watch_output(run, keep).await })
+        };
+        // One that was away shows what it was told before.
+        let shown = self.everywhere(watch).await?.into_iter().flatten();
+        Ok(shown.max_by_key(String::len))
+    }
+
+    async fn watched_outputs(&self) -> Result<Vec<RunId>> {
+        let read = |server: Arc<dyn Replica>| -> Question<_> {
+            Box::pin(async move { server.watched_outputs().await })
+        };
+        let watched: HashSet<_> = self.everywhere(read).await?.into_iter().flatten().collect();
+        Ok(watched.into_iter().collect())
+    }
+
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
+        let output: Arc<str> = output.into();
+        let show = |server: Arc<dyn Replica>| -> Question<()> {
+            let output = output.clone();
+            Box::pin(async move { server.show_output(run, &output, keep).await })
+        };
+        self.everywhere(show).await.map(drop)
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {

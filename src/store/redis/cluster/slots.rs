@@ -16,7 +16,7 @@ use crate::slot::{Slot, SlotTime};
 use crate::store::redis::link::Purpose;
 use crate::store::redis::server::Server;
 use crate::store::redis::{
-    claim, control, cursors, keys, ledger, nodes, open, reply, settle, sweep, tables,
+    claim, control, cursors, keys, ledger, nodes, open, outputs, reply, settle, sweep, tables,
 };
 use crate::store::{
     Abandonment, Cancelled, Completion, CursorKey, Forfeit, Health, MissedReport, Ownership,
@@ -256,6 +256,18 @@ impl Store for RedisCluster {
 
     async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>> {
         tables::table(self.first(), &self.first().keys, digest).await
+    }
+
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>> {
+        outputs::watch(self.first(), &self.first().keys, run, keep).await
+    }
+
+    async fn watched_outputs(&self) -> Result<Vec<RunId>> {
+        outputs::watched(self.first(), &self.first().keys).await
+    }
+
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
+        outputs::show(self.first(), &self.first().keys, run, output, keep).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {

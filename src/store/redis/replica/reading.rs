@@ -17,7 +17,7 @@ use crate::slot::{Slot, SlotTime};
 use crate::store::quorum::slots::Replica;
 use crate::store::redis::link::Purpose;
 use crate::store::redis::server::Server;
-use crate::store::redis::{control, inspect, ledger, nodes, open, reply, sweep, tables};
+use crate::store::redis::{control, inspect, ledger, nodes, open, outputs, reply, sweep, tables};
 use crate::store::{Health, Result, SlotRecord, SlotStory, Sweep, Warning};
 
 #[async_trait]
@@ -84,6 +84,18 @@ impl Replica for RedisReplica {
 
     async fn table(&self, digest: &str) -> Result<Option<Vec<(JobName, u64)>>> {
         tables::table(&*self.link, &self.keys, digest).await
+    }
+
+    async fn watch_output(&self, run: RunId, keep: Duration) -> Result<Option<String>> {
+        outputs::watch(&*self.link, &self.keys, run, keep).await
+    }
+
+    async fn watched_outputs(&self) -> Result<Vec<RunId>> {
+        outputs::watched(&*self.link, &self.keys).await
+    }
+
+    async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
+        outputs::show(&*self.link, &self.keys, run, output, keep).await
     }
 
     async fn heartbeat(&self, heartbeat: &Heartbeat) -> Result<HeartbeatReply> {
