@@ -26,6 +26,7 @@ use nix::errno::Errno;
 use nix::fcntl::OFlag;
 use nix::libc;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::sched_yield;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -48,6 +49,10 @@ use super::session::Session;
 use super::wire::{Command, Heard, Said, Told};
 use super::word::Stumble;
 use crate::clock::BootInstant;
+
+/// A command that begins at a certain instant is waited for so long without sleep. Longer
+/// than a machine with nothing to do takes to wake two processes, one after the other.
+const LAST_MOMENT: Duration = Duration::from_micros(700);
 
 /// Lives the life of a keeper whose run is at the other end of `control`. In a process
 /// forked for it, which has one thread and every signal blocked.
@@ -168,7 +173,7 @@ impl Keeper {
         if BootInstant::now() < post.not_before {
             start = start.get_ready();
         }
-        if !post.wait_to_begin(&mut decider, &tools) {
+        if !post.wait_to_begin(&mut decider, &tools, &mut start) {
             start.call_off();
             post.report(&decider, false);
             group.iter().for_each(RunGroup::remove);
@@ -236,8 +241,14 @@ impl Keeper {
 
 impl Post {
     /// Returns when the command is to be started; false if it is not to. After it the
-    /// clock says so, the orders do, and the lease can be trusted.
-    fn wait_to_begin(&mut self, decider: &mut Decider, tools: &Tools) -> bool {
+    /// clock says so, the orders do, and the lease can be trusted. For the last moment
+    /// nobody sleeps: neither a timer nor a process that is woken comes to the point.
+    fn wait_to_begin(
+        &mut self,
+        decider: &mut Decider,
+        tools: &Tools,
+        start: &mut Start<'_>,
+    ) -> bool {
         loop {
             self.listen();
             let seen = self.seen(Leader::Absent, false);
@@ -247,7 +258,13 @@ impl Post {
                 Opening::Wait(wake) => wake,
             };
             self.report(decider, false);
-            tools.ring(Some(wake));
+            let left = self.not_before.since(seen.now);
+            if left <= LAST_MOMENT {
+                start.get_set();
+                let _ = sched_yield();
+                continue;
+            }
+            tools.ring(Some(wake.min(seen.now + (left - LAST_MOMENT))));
             tools.wait(self, None);
         }
     }

@@ -16,11 +16,12 @@ use crate::run::gate::{self, Key};
 pub(super) struct Start<'a> {
     image: Image<'a>,
     waiting: Option<(Pid, Key)>,
+    is_set: bool,
 }
 
 impl<'a> Start<'a> {
     pub(super) fn new(image: Image<'a>) -> Self {
-        Self { image, waiting: None }
+        Self { image, waiting: None, is_set: false }
     }
 
     /// Forks a child that waits until it may begin. Where that cannot be done, it is tried
@@ -37,7 +38,15 @@ impl<'a> Start<'a> {
             Ok(ForkResult::Parent { child }) => Some((child, key)),
             Err(_) => None,
         };
-        Self { image, waiting }
+        Self { image, waiting, is_set: false }
+    }
+
+    /// It begins in a moment: the child is woken up.
+    pub(super) fn get_set(&mut self) {
+        if let (Some((_, key)), false) = (&self.waiting, self.is_set) {
+            key.announce();
+            self.is_set = true;
+        }
     }
 
     /// Lets the command begin, now.
