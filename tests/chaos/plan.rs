@@ -21,11 +21,17 @@ pub(crate) enum Ground {
     Sentinel,
     Cluster,
     Quorum,
+    /// A Redis that forgets the last seconds when it is killed, and nodes of which all is
+    /// stopped at once: what the guarantee says it does not promise.
+    Denied,
 }
 
 impl Ground {
-    pub(crate) const ALL: [Self; 5] =
+    /// Those on which nothing may go wrong.
+    pub(crate) const PROMISED: [Self; 5] =
         [Self::Sqlite, Self::Redis, Self::Sentinel, Self::Cluster, Self::Quorum];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Sqlite, Self::Redis, Self::Sentinel, Self::Cluster, Self::Quorum, Self::Denied];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -34,14 +40,19 @@ impl Ground {
             Self::Sentinel => "sentinel",
             Self::Cluster => "cluster",
             Self::Quorum => "quorum",
+            Self::Denied => "denied",
         }
+    }
+
+    pub(crate) fn is_promised(self) -> bool {
+        Self::PROMISED.contains(&self)
     }
 
     /// How many servers keep it.
     pub(crate) fn servers(self) -> usize {
         match self {
             Self::Sqlite => 0,
-            Self::Redis => 1,
+            Self::Redis | Self::Denied => 1,
             Self::Sentinel => 2,
             Self::Cluster => 6,
             Self::Quorum => 5,
@@ -91,6 +102,11 @@ pub(crate) enum Fault {
         node: usize,
     },
     StopWarden {
+        node: usize,
+        lasts: Duration,
+    },
+    /// All that solocron has on the node: daemon, warden and keepers.
+    StopAllThree {
         node: usize,
         lasts: Duration,
     },
@@ -201,6 +217,7 @@ impl Fault {
             Self::StopKeeper { .. } => "keeper stopped",
             Self::KillWarden { .. } => "warden killed",
             Self::StopWarden { .. } => "warden stopped",
+            Self::StopAllThree { .. } => "daemon, warden and keepers stopped",
             Self::StopKeeperAndKillDaemon { .. } => "keeper stopped and daemon killed",
             Self::KillKeeperAndStopDaemon { .. } => "keeper killed and daemon stopped",
             Self::KillKeeperAndWarden { .. } => "keeper and warden killed",
@@ -238,6 +255,7 @@ impl Fault {
             | Self::StopDaemon { lasts: long, .. }
             | Self::StopKeeper { lasts: long, .. }
             | Self::StopWarden { lasts: long, .. }
+            | Self::StopAllThree { lasts: long, .. }
             | Self::KillKeeperAndStopDaemon { lasts: long, .. }
             | Self::CutLink { lasts: long, .. }
             | Self::DelayLink { lasts: long, .. }
@@ -346,6 +364,9 @@ impl Draw {
 
     fn of_runs(&mut self) -> Fault {
         let node = self.node();
+        if !self.ground.is_promised() {
+            return Fault::StopAllThree { node, lasts: self.between(3_000, 9_000) };
+        }
         match self.rng.u8(..7) {
             0 => Fault::KillKeeper { node },
             1 => Fault::StopKeeper { node, lasts: self.while_() },
@@ -389,6 +410,7 @@ impl Draw {
         let (lasts, away) = (self.while_(), self.between(0, 4_000));
         match (self.ground, self.rng.u8(..8)) {
             (Ground::Sqlite, 0..4) => Fault::HoldFile { lasts },
+            (Ground::Denied, _) => Fault::KillServer { server: 0, away },
             (_, 0) | (Ground::Sqlite, _) => full,
             (Ground::Redis, 1..4) => Fault::KillServer { server: 0, away },
             (Ground::Redis, _) => Fault::StopServer { server: 0, lasts },
@@ -487,6 +509,9 @@ mod tests {
         ] {
             assert_eq!(kinds(ground), wanted.concat().into_iter().collect(), "{ground:?}");
         }
+        let denied = kinds(Ground::Denied);
+        assert!(denied.contains("daemon, warden and keepers stopped"), "{denied:?}");
+        assert!(denied.contains("server killed"), "{denied:?}");
     }
 
     #[test]

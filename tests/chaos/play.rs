@@ -72,6 +72,7 @@ impl Scene {
                 let member = self.member(node);
                 warden(&member).is_some_and(|warden| stop(warden, lasts))
             }
+            Fault::StopAllThree { node, lasts } => self.stop_all_three(&self.member(node), lasts),
             Fault::StopKeeperAndKillDaemon { node, away } => {
                 let mut member = self.member(node);
                 self.keeper(&member).is_some_and(|keeper| strike(keeper, SIGSTOP))
@@ -121,6 +122,26 @@ impl Scene {
     fn stop_daemon(&self, member: &Member, lasts: Duration) -> bool {
         member.signal(SIGSTOP);
         std::thread::sleep(lasts);
+        member.signal(SIGCONT);
+        true
+    }
+
+    fn stop_all_three(&self, member: &Member, lasts: Duration) -> bool {
+        let Some(keeper) = self.keeper(member) else { return false };
+        member.signal(SIGSTOP);
+        let mut stopped = vec![keeper];
+        if let Some(warden) = warden(member) {
+            strike(warden, SIGSTOP);
+            stopped.push(warden);
+            stopped.extend(children(warden, "solocron-keeper"));
+        }
+        for pid in &stopped {
+            strike(*pid, SIGSTOP);
+        }
+        std::thread::sleep(lasts);
+        for pid in stopped {
+            strike(pid, SIGCONT);
+        }
         member.signal(SIGCONT);
         true
     }

@@ -92,7 +92,7 @@ impl Scene {
         let (servers, links, store) = stage.servers(ground);
         let acks = match ground {
             Ground::Sentinel | Ground::Cluster => "min_acks = 1\n",
-            Ground::Sqlite | Ground::Redis | Ground::Quorum => "",
+            Ground::Sqlite | Ground::Redis | Ground::Quorum | Ground::Denied => "",
         };
         let site = Site::at(&store, &format!("{CLUSTER}{acks}"), &jobs::table(ground, 0));
         std::fs::create_dir(site.folder().join("logs")).expect("it can be made");
@@ -324,8 +324,11 @@ impl Stage<'_> {
                 let store = format!("sqlite:{}", file.display());
                 (Servers::Sqlite { file, _folder: folder }, Vec::new(), store)
             }
-            Ground::Redis => {
-                let server = self.first().start();
+            Ground::Redis | Ground::Denied => {
+                let server = match ground {
+                    Ground::Denied => RedisServer::builder().config("save", "3 1").start(),
+                    _ => self.first().start(),
+                };
                 let link = Arc::new(Proxy::before(server.port()));
                 let store = link.redis_url();
                 (Servers::Redis(server), vec![link], store)
