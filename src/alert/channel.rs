@@ -78,7 +78,7 @@ impl Body {
         let body = Self(template.into());
         for sample in Notice::samples() {
             body.try_render(&sample)
-                .map_err(|error| BadTemplate { why: words(&error), at: error.range() })?;
+                .map_err(|error| BadTemplate { why: words(&error), at: place(&error, template) })?;
         }
         Ok(body)
     }
@@ -108,6 +108,13 @@ impl Body {
         environment.set_fuel(Some(FUEL));
         environment.render_str(&self.0, minijinja::value::Serde(notice))
     }
+}
+
+/// Where in the template it is. For what has no end the library points behind the end.
+fn place(error: &minijinja::Error, template: &str) -> Option<std::ops::Range<usize>> {
+    let at = error.range()?;
+    let at = at.start.min(template.len())..at.end.min(template.len());
+    template.get(at.clone()).map(|_| at)
 }
 
 fn words(error: &minijinja::Error) -> String {
@@ -166,6 +173,10 @@ mod tests {
             let error = Body::new(template).unwrap_err();
             assert!(error.why.contains(why), "{template}: {error:?}");
         }
+        // What has no end is not beyond it.
+        let endless = r#"{{ "\u00e9" ~ 'xs }}"#;
+        let at = Body::new(endless).unwrap_err().at.unwrap();
+        assert!(at.end <= endless.len(), "{at:?}");
     }
 
     #[test]

@@ -166,6 +166,9 @@ impl Reader<'_> {
         let rest = base.from(1);
         Some(if rest.is_empty() {
             Ok(Drawn::Field)
+        } else if matches!(rest.text, "=" | "()") {
+            // There is nothing in between to point at.
+            Err(not_a_form(base))
         } else if let Some(drawn) = rest.text.strip_prefix('=') {
             let drawn = Piece { text: drawn, at: rest.at + 1 };
             self.value(drawn).map(Drawn::Already)
@@ -174,9 +177,7 @@ impl Reader<'_> {
         {
             self.range(Piece { text: inner, at: rest.at + 1 }).map(Drawn::Range)
         } else {
-            Err(base
-                .error(format!("{} is not a form of `H`", base.shown()))
-                .help("write H, H/5, H(0-29) or H(0-29)/5"))
+            Err(not_a_form(base))
         })
     }
 
@@ -273,6 +274,11 @@ impl Reader<'_> {
             _ => range,
         }
     }
+}
+
+fn not_a_form(base: Piece<'_>) -> ScheduleError {
+    base.error(format!("{} is not a form of `H`", base.shown()))
+        .help("write H, H/5, H(0-29) or H(0-29)/5")
 }
 
 /// What an `H` draws from.
