@@ -252,7 +252,9 @@ impl RedisServer {
     /// Removes all that it has written, once it is ended.
     pub(crate) fn lose_data(&mut self) {
         assert!(self.is_ended(), "it would write it again");
-        std::fs::remove_dir_all(self.folder.path().join("appendonlydir")).unwrap();
+        let dir = self.builder.config.iter().find(|(name, _)| name == "dir");
+        let dir = dir.map_or(self.folder.path(), |(_, dir)| Path::new(dir));
+        std::fs::remove_dir_all(dir.join("appendonlydir")).unwrap();
     }
 
     /// Freezes it.
