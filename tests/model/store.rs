@@ -125,10 +125,9 @@ impl Holdings {
 /// Fences of this tick are told apart by their micros; there are fewer than that.
 const FENCES: u64 = 32;
 
+/// Zero is none, and one is the first of the first tick.
 fn fence_of(number: u16) -> Fence {
-    if number == 0 {
-        return Fence::new(0);
-    }
+    let Some(number) = number.checked_sub(1) else { return Fence::new(0) };
     let (tick, micros) = (u64::from(number) / FENCES, u64::from(number) % FENCES);
     Fence::new(at(0).unix_micros().unsigned_abs() + tick * 1_000_000 + micros)
 }
@@ -139,7 +138,7 @@ pub(crate) fn number_of(fence: Fence) -> u16 {
     };
     let (tick, micros) = (micros / 1_000_000, micros % 1_000_000);
     assert!(micros < FENCES);
-    u16::try_from(tick * FENCES + micros).unwrap()
+    u16::try_from(tick * FENCES + micros + 1).unwrap()
 }
 
 /// Of so many fences from before this tick only the order counts. (Those of a tick are
