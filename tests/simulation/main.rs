@@ -2,7 +2,7 @@
 //! that decides by the real rules, under random histories of everything that can go
 //! wrong. Each history follows from a seed.
 //!
-//! `SOLOCRON_TEST_SEQUENCES` says how many are tried (600 by default, `tests/run
+//! `SOLOCRON_TEST_SEQUENCES` says how many are tried (2,000 by default, `tests/run
 //! --long` tries more); `SOLOCRON_TEST_SEED` repeats the one of that seed and prints
 //! what happened in it. Beside them are many replicas on one store (`crowd`).
 
@@ -39,7 +39,7 @@ fn hold(seed: u64, scale: Scale, tell: bool) -> Account {
 
 /// How many histories of a minute are tried.
 fn sequences() -> u64 {
-    from_environment("SOLOCRON_TEST_SEQUENCES").unwrap_or(600)
+    from_environment("SOLOCRON_TEST_SEQUENCES").unwrap_or(2_000)
 }
 
 /// So many histories on all cores, from a seed drawn at random on.

@@ -261,7 +261,7 @@ impl Post {
             let left = self.not_before.since(seen.now);
             if left <= LAST_MOMENT {
                 start.get_set();
-                let _ = sched_yield();
+                give_way();
                 continue;
             }
             tools.ring(Some(wake.min(seen.now + (left - LAST_MOMENT))));
@@ -323,6 +323,15 @@ impl Post {
     fn seen(&self, leader: Leader, tree_gone: bool) -> Seen {
         let now = BootInstant::now();
         Seen { now, leader, tree_gone, trust: self.trust, stop: self.stop }
+    }
+}
+
+/// Waits for some microseconds without sleep, so that neither whoever wants this core waits
+/// for it, nor the other half of the core, on which the child may be.
+fn give_way() {
+    let _ = sched_yield();
+    for _ in 0..100 {
+        std::hint::spin_loop();
     }
 }
 
