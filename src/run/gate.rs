@@ -75,7 +75,7 @@ impl Key {
 
     /// Opens the gate. One behind which nobody waits any more stays shut.
     pub(super) fn turn(self) {
-        // There is room for two bytes. SIGPIPE is blocked here as every signal is.
+        // There is room for more bytes than there are announcements. SIGPIPE is blocked here as every signal is.
         let _ = write(&self.0, &[GO]);
     }
 }

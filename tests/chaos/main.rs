@@ -159,10 +159,12 @@ fn whatever_is_done_to_nodes_and_stores_no_slot_runs_twice_overlaps_or_is_lost_s
             println!("{}: {surprise}", row.ground.name());
         }
         // A run in which next to nothing ran shows nothing.
-        if !row.ground.is_promised() {
-            continue;
-        }
-        if !row.is_good() || row.verdict.ran() * 4 < row.verdict.due || row.faults() == 0 {
+        let ran = row.verdict.ran();
+        let is_broken = match row.ground.is_promised() {
+            true => !row.is_good() || ran * 4 < row.verdict.due,
+            false => ran == 0,
+        };
+        if is_broken || row.faults() == 0 {
             broken.push(row.ground.name());
         }
     }

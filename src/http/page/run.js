@@ -87,7 +87,7 @@ export class RunView {
     output.dataset.live = String(run.output_is_live);
     let note = '';
     if (run.output_is_live) note = text ? 'The end of its output, as it comes.' : 'Nothing was printed yet.';
-    else if (!isOver) note = `Asked ${run.node} for its output…`;
+    else if (!isOver) note = `Asked ${run.node} for its output; it tells it if it serves HTTP as well.`;
     else if (run.output === null) note = 'Its output is not kept.';
     else if (text === '') note = 'It printed nothing.';
     say(this.note, note);

@@ -9,7 +9,7 @@
 //! It holds the lease's deadline itself, on its own timer, and asks nobody. If the
 //! daemon dies, the socket closes, which is a lost lease. If the daemon is frozen, no
 //! new deadline comes, and the old one passes. Where the command is to begin at a certain
-//! instant, that is on the same timer, and everything else is ready by then.
+//! instant, everything else is ready by then, and the last moment goes by without sleep.
 //!
 //! One thread, one loop: wait until something may have changed, look at everything,
 //! decide ([`Decider`], the same pure rules that the daemon knows), act. Every signal
@@ -264,6 +264,7 @@ impl Post {
                 give_way();
                 continue;
             }
+            start.stand_easy();
             tools.ring(Some(wake.min(seen.now + (left - LAST_MOMENT))));
             tools.wait(self, None);
         }

@@ -49,6 +49,11 @@ impl<'a> Start<'a> {
         }
     }
 
+    /// It does not begin in a moment after all; a child that was woken up sleeps soon.
+    pub(super) fn stand_easy(&mut self) {
+        self.is_set = false;
+    }
+
     /// Lets the command begin, now.
     pub(super) fn begin(self) -> nix::Result<Pid> {
         if let Some((child, key)) = self.waiting {

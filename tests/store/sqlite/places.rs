@@ -102,10 +102,23 @@ fn the_database_of_another_program_is_refused_and_left_alone() {
 async fn a_newer_schema_is_refused_in_words() {
     let f = SqliteFixture::start().await;
     f.store().await.close().await;
-    f.shell().pragma_update(None, "user_version", 4).unwrap();
+    f.shell().pragma_update(None, "user_version", 99).unwrap();
     let text = refusal(&f.path()).to_string();
     assert!(text.contains("written by a newer solocron"), "{text}");
-    assert!(text.contains("version 4"), "{text}");
+    assert!(text.contains("version 99"), "{text}");
+}
+
+#[tokio::test]
+async fn a_file_of_an_older_version_gets_what_it_lacks() {
+    let f = SqliteFixture::start().await;
+    f.store().await.close().await;
+    let older = f.shell();
+    older.execute_batch("DROP TABLE outputs; PRAGMA user_version = 3;").unwrap();
+    drop(older);
+    let store = f.store().await;
+    let run = claim_of(&due(&*store, "backup").await, LONG).token.run_id(1);
+    assert_eq!(store.watch_output(run, KEEP).await, Ok(None));
+    assert_eq!(store.watched_outputs().await, Ok(vec![run]));
 }
 
 #[tokio::test]

@@ -360,7 +360,11 @@ impl Store for QuorumStore {
         };
         // One that was away shows what it was told before.
         let shown = self.everywhere(watch).await?.into_iter().flatten();
-        Ok(shown.max_by_key(String::len))
+        let dated = shown.filter_map(|text| {
+            let (at, output) = text.split_once(' ')?;
+            Some((at.parse::<i64>().ok()?, output.to_owned()))
+        });
+        Ok(dated.max_by_key(|(at, _)| *at).map(|(_, output)| output))
     }
 
     async fn watched_outputs(&self) -> Result<Vec<RunId>> {
@@ -372,7 +376,8 @@ impl Store for QuorumStore {
     }
 
     async fn show_output(&self, run: RunId, output: &str, keep: Duration) -> Result<()> {
-        let output: Arc<str> = output.into();
+        // What was shown later is known by its time.
+        let output: Arc<str> = format!("{} {output}", self.time().await?.unix_micros()).into();
         let show = |server: Arc<dyn Replica>| -> Question<()> {
             let output = output.clone();
             Box::pin(async move { server.show_output(run, &output, keep).await })
