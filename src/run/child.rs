@@ -127,7 +127,10 @@ impl<'a> Image<'a> {
                 // SAFETY: as below.
                 unsafe { libc::_exit(127) }
             }
-            self.forget_signals();
+            // Those at a terminal are for the command from when it is in its group.
+            if self.session == Session::Own {
+                self.forget_signals();
+            }
         }
         let stumble = match prepared.and_then(|()| self.face_signals()) {
             Ok(()) => self.exec(),

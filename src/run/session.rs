@@ -12,7 +12,7 @@ pub(super) enum Session {
     Own,
     /// In that of whoever called: the warden in a group of its own, which what is sent to
     /// the caller's does not reach; the commands in this one, the caller's. A keeper
-    /// leaves it when it has started its command.
+    /// leaves it when it has forked its command.
     Callers(Pid),
 }
 

@@ -170,8 +170,17 @@ impl Keeper {
             brief.open_files,
         );
         let mut start = Start::new(image);
-        if BootInstant::now() < post.not_before {
+        let is_callers = matches!(session, Session::Callers(_));
+        if is_callers || BootInstant::now() < post.not_before {
             start = start.get_ready();
+        }
+        if is_callers && start.is_ready() {
+            // The command had to be born in the caller's session. A parent there that is in
+            // another group would be the tie without which the caller's group is orphaned:
+            // at the command's end the kernel would hang it up if something in it is
+            // stopped. So the command waits behind its gate until this is done. Cannot
+            // fail: the warden leads the group.
+            let _ = setsid();
         }
         if !post.wait_to_begin(&mut decider, &tools, &mut start) {
             start.call_off();
@@ -187,11 +196,8 @@ impl Keeper {
                 return post.say(Said::NotForked(errno));
             }
         };
-        if let Session::Callers(_) = session {
-            // The command had to be born in the caller's session. A parent there that is in
-            // another group would be the tie without which the caller's group is orphaned:
-            // at the command's end the kernel would hang it up if something in it is
-            // stopped. Cannot fail: the warden leads the group.
+        if is_callers {
+            // For one that had no gate to wait behind.
             let _ = setsid();
         }
         // The child has its own; while ours are open, nobody sees the end of a pipe.

@@ -41,6 +41,11 @@ impl<'a> Start<'a> {
         Self { image, waiting, is_set: false }
     }
 
+    /// Whether a child waits.
+    pub(super) fn is_ready(&self) -> bool {
+        self.waiting.is_some()
+    }
+
     /// It begins in a moment: the child is woken up.
     pub(super) fn get_set(&mut self) {
         if let (Some((_, key)), false) = (&self.waiting, self.is_set) {

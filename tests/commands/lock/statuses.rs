@@ -82,3 +82,21 @@ fn a_script_that_has_something_stopped_goes_on_behind_it() {
         stand.bench.shell(&format!("setsid --wait sh -c '{}'", script.replace('\'', "'\\''")));
     assert_eq!(answer.stdout, "went on with 0\n", "{} {:?}", answer.stderr, answer.code);
 }
+
+/// The same where the command ends as soon as it is there: its keeper must have left its
+/// session by then. On a busy machine, where it takes its time.
+#[test]
+fn a_script_that_has_something_stopped_goes_on_behind_many_that_end_at_once() {
+    let stand = super::Stand::on_sqlite();
+    let mark = mark();
+    let script = format!(
+        "sleep {mark} & stopped=$!; kill -STOP $stopped
+         until grep -q '^State:.T' /proc/$stopped/status; do sleep 0.01; done
+         for one in 1 2 3 4 5; do while :; do :; done & busy=\"$busy $!\"; done
+         for one in $(seq 10); do solocron lock job -- /no/such/program; done
+         kill -KILL $stopped $busy; echo went on"
+    );
+    let answer =
+        stand.bench.shell(&format!("setsid --wait sh -c '{}'", script.replace('\'', "'\\''")));
+    assert_eq!(answer.stdout, "went on\n", "{} {:?}", answer.stderr, answer.code);
+}
