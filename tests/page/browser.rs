@@ -274,6 +274,10 @@ impl Browser {
 
     /// Fails where something is hard to use for some people.
     pub(crate) async fn is_accessible(&self, what: &str) {
+        // What is still fading in is pale.
+        let still = "document.getAnimations().every((one) => one.playState !== 'running' \
+                     || one.effect.getComputedTiming().iterations === Infinity)";
+        self.until("nothing fades in any more", still).await;
         self.eval(concat!(include_str!("axe/axe.min.js"), "; return null")).await;
         let report = self
             .eval_later(
