@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
+use tokio::sync::Semaphore;
 
 use super::alarm::Alarm;
 use super::decide::{Decider, Leader, Limits, Opening, Seen, Step};
@@ -47,6 +48,13 @@ const TRIES: usize = 2;
 /// How often a warden that is not stopped may let [`ANSWERS_WITHIN`] pass.
 const PATIENT_ROUNDS: usize = 5;
 
+/// So many runs get what they need to begin at the same time. Where descriptors are short,
+/// each of a crowd would have a part of what it needs, and none would begin.
+static BEGINNINGS: Semaphore = Semaphore::const_new(16);
+
+/// For so long a run that has its turn keeps it: what it waits for then holds up no other.
+const TURN: Duration = Duration::from_millis(100);
+
 /// What is known of a run when it is over.
 pub(super) struct Life {
     pub(super) started: Option<BootInstant>,
@@ -73,12 +81,23 @@ pub(super) async fn live(
 ) -> Result<Life, NotStarted> {
     let Rule { limits, timeout, orders, signals } = rule;
     let decider = Decider::new(limits);
+    // Never closed; and who waits has no descriptor yet.
+    let turn = BEGINNINGS.acquire().await.ok();
     let alarm = match Alarm::new() {
         Ok(alarm) => alarm,
         Err(error) => return fail_in_time(NotStarted::io(&error), decider, orders).await,
     };
     let mut run = Run { limits, timeout, decider, orders, alarm, signals };
-    match run.begin(load).await {
+    let begun = {
+        let mut begin = pin!(run.begin(load));
+        let in_its_turn = tokio::time::timeout(TURN, &mut begin).await;
+        drop(turn);
+        match in_its_turn {
+            Ok(begun) => begun,
+            Err(_) => begin.await,
+        }
+    };
+    match begun {
         Ok(Some(begun)) => Ok(run.follow(begun, started).await),
         Ok(None) => Ok(Life::that_never_began(&run.decider)),
         // Without its alarm: others may be short of descriptors, too.

@@ -8,9 +8,6 @@ use crate::harness::site::{Ground, Site};
 use crate::harness::until;
 
 const JOBS: usize = 500;
-/// One for each run, and for a part of them all that a run needs. Where there are fewer than
-/// runs that begin together, these may take each other's, and hardly one begins.
-const FEW: u64 = 768;
 
 #[test]
 fn five_hundred_jobs_at_once_with_few_descriptors_fail_one_by_one_and_the_daemon_lives() {
@@ -26,7 +23,7 @@ fn five_hundred_jobs_at_once_with_few_descriptors_fail_one_by_one_and_the_daemon
         .start_with("narrow", |command| {
             // SAFETY: between fork and exec there is but one system call.
             unsafe {
-                command.pre_exec(|| Ok(setrlimit(Resource::RLIMIT_NOFILE, FEW, FEW)?));
+                command.pre_exec(|| Ok(setrlimit(Resource::RLIMIT_NOFILE, 256, 256)?));
             }
         })
         .ready();
