@@ -1,6 +1,6 @@
 //! One value, by the kind that its key says.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use hyper::header::HeaderName;
 use toml::Spanned;
@@ -122,12 +122,16 @@ impl Reader<'_> {
             (Kind::Command, DeValue::Array(list)) => self.command(key, value.span(), list),
             (Kind::Tags, DeValue::Array(list)) => self.tags(key, list),
             (Kind::Nodes, DeValue::Array(list)) => self.nodes(key, value.span(), list),
-            (Kind::ExitCodes, DeValue::Array(list)) => self.exit_codes(key, value.span(), list),
+            (Kind::ExitCodes, DeValue::Array(list)) => {
+                self.numbers(key, value.span(), list, 0..=255, "[0]").map(Value::Codes)
+            }
             (Kind::Channels, DeValue::Array(list)) => self.texts(key, list).map(Value::Channels),
             (Kind::Program, DeValue::Array(list)) => {
                 self.words(key, value.span(), list).map(Value::Program)
             }
-            (Kind::Statuses, DeValue::Array(list)) => self.statuses(key, value.span(), list),
+            (Kind::Statuses, DeValue::Array(list)) => {
+                self.numbers(key, value.span(), list, 200..=599, "[200]").map(Value::Statuses)
+            }
             (Kind::Headers, DeValue::Table(table)) => {
                 Some(Value::Headers(self.headers(key, table)))
             }
@@ -264,7 +268,7 @@ impl Reader<'_> {
         &mut self,
         key: &'static Key,
         value: &Spanned<DeValue<'_>>,
-        bounds: std::ops::RangeInclusive<i64>,
+        bounds: RangeInclusive<i64>,
     ) -> Option<i64> {
         let DeValue::Integer(digits) = value.get_ref() else { return None };
         let number = i64::from_str_radix(digits.as_str(), digits.radix());
@@ -459,55 +463,26 @@ impl Reader<'_> {
         (patterns.len() == list.len()).then(|| Value::Nodes(NodePatterns::new(patterns)))
     }
 
-    fn exit_codes<'v>(
+    /// A list of numbers within `bounds`, each once and in order; what it may be is `such`.
+    fn numbers<N: TryFrom<i64> + Ord>(
         &mut self,
         key: &'static Key,
         span: Range<usize>,
-        list: &'v DeArray<'v>,
-    ) -> Option<Value<'v>> {
-        if list.is_empty() {
-            self.error(span, "`success_codes` is an empty list: no run could succeed")
-                .help("write [0]");
-            return None;
-        }
-        let mut codes = Vec::with_capacity(list.len());
-        for value in list {
-            match value.get_ref() {
-                DeValue::Integer(_) => {
-                    let code = self.integer(key, value, 0..=255);
-                    codes.extend(code.and_then(|code| u8::try_from(code).ok()));
-                }
-                other => {
-                    let is = article(other.type_str());
-                    self.error(
-                        value.span(),
-                        format!("`success_codes` is a list of numbers, and this is {is}"),
-                    );
-                }
-            }
-        }
-        codes.sort_unstable();
-        codes.dedup();
-        (!codes.is_empty()).then_some(Value::Codes(codes))
-    }
-
-    fn statuses<'v>(
-        &mut self,
-        key: &'static Key,
-        span: Range<usize>,
-        list: &'v DeArray<'v>,
-    ) -> Option<Value<'v>> {
+        list: &DeArray<'_>,
+        bounds: RangeInclusive<i64>,
+        such: &str,
+    ) -> Option<Vec<N>> {
         if list.is_empty() {
             self.error(span, format!("`{}` is an empty list: no run could succeed", key.name))
-                .help("write [200]");
+                .help(format!("write {such}"));
             return None;
         }
-        let mut statuses = Vec::with_capacity(list.len());
+        let mut numbers = Vec::with_capacity(list.len());
         for value in list {
             match value.get_ref() {
                 DeValue::Integer(_) => {
-                    let status = self.integer(key, value, 200..=599);
-                    statuses.extend(status.and_then(|status| u16::try_from(status).ok()));
+                    let number = self.integer(key, value, bounds.clone());
+                    numbers.extend(number.and_then(|number| N::try_from(number).ok()));
                 }
                 other => {
                     let is = article(other.type_str());
@@ -516,9 +491,9 @@ impl Reader<'_> {
                 }
             }
         }
-        statuses.sort_unstable();
-        statuses.dedup();
-        (!statuses.is_empty()).then_some(Value::Statuses(statuses))
+        numbers.sort_unstable();
+        numbers.dedup();
+        (!numbers.is_empty()).then_some(numbers)
     }
 
     fn variables<'v>(&mut self, key: &'static Key, table: &'v DeTable<'v>) -> Option<Value<'v>> {

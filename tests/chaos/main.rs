@@ -28,6 +28,7 @@
 #[path = "../harness/mod.rs"]
 mod harness;
 
+mod fault;
 mod jobs;
 mod judge;
 mod links;

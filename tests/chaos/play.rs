@@ -9,12 +9,13 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use solocron::clock::BootInstant;
 
+use crate::fault::Fault;
 use crate::harness::clock;
 use crate::harness::processes;
 use crate::harness::proxy::{Flow, Way};
 use crate::harness::site::hold;
 use crate::harness::until_within;
-use crate::plan::{Fault, Lane, NODES, Strike, lane};
+use crate::plan::{Lane, NODES, Strike, lane};
 use crate::scene::{Member, RECOVERY, Scene, is_beginning};
 use crate::strikes_on_servers as servers;
 

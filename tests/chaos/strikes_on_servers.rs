@@ -3,11 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::fault::Fault;
 use crate::harness::redis_cluster::ServerCluster;
 use crate::harness::redis_server::RedisServer;
 use crate::harness::sentinel::Group;
 use crate::harness::until_within;
-use crate::plan::Fault;
 use crate::scene::{RECOVERY, Scene, Servers};
 
 /// Does something to the store's file.

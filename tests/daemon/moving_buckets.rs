@@ -17,6 +17,17 @@ fn site(cluster: &str) -> Site {
     Site::new(Ground::Cluster, cluster, &ticks(JOBS, "start_within = '20s'"))
 }
 
+/// Kills the master that has the bucket, and waits until its replica is one; which it was.
+fn kill_a_master(site: &mut Site) -> usize {
+    let key = site.key(BUCKET, "open");
+    let servers = site.servers();
+    let doomed = servers.owner(servers.hash_slot(&key));
+    let replica = servers.replica_of(doomed);
+    servers.server_mut(doomed).kill9();
+    servers.until_master(replica);
+    doomed
+}
+
 #[test]
 fn every_slot_runs_once_while_buckets_move_and_a_master_hands_over_to_its_replica() {
     let mut site = site("");
@@ -51,12 +62,7 @@ fn every_slot_runs_when_a_master_is_killed_and_what_that_forgot_is_counted() {
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
     storm::pass(&nodes, 1);
-    let key = site.key(BUCKET, "open");
-    let servers = site.servers();
-    let doomed = servers.owner(servers.hash_slot(&key));
-    let replica = servers.replica_of(doomed);
-    servers.server_mut(doomed).kill9();
-    servers.until_master(replica);
+    kill_a_master(&mut site);
     let upto = storm::pass(&nodes, 3);
     let scope = storm::scope(JOBS, after, upto);
     storm::settle(&site, &scope);
@@ -81,14 +87,9 @@ fn with_all_replicas_acknowledging_every_slot_runs_once_when_a_master_is_killed(
     let mut nodes = site.start_all(["web-1", "web-2", "web-3"]);
     let after = storm::begin(&nodes);
     storm::pass(&nodes, 1);
-    let key = site.key(BUCKET, "open");
-    let servers = site.servers();
-    let doomed = servers.owner(servers.hash_slot(&key));
-    let replica = servers.replica_of(doomed);
-    servers.server_mut(doomed).kill9();
-    servers.until_master(replica);
+    let doomed = kill_a_master(&mut site);
     // Until it is back nothing of its jobs counts.
-    servers.server_mut(doomed).restart();
+    site.servers().server_mut(doomed).restart();
     let upto = storm::pass(&nodes, 3);
     let scope = storm::scope(JOBS, after, upto);
     storm::settle(&site, &scope);
