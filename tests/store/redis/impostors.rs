@@ -152,10 +152,13 @@ async fn a_reply_of_another_shape_is_never_a_win() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_that_hangs_up_is_not_called_again_and_again() {
+    let begun = BootInstant::now();
     let (port, calls) = impostor(Manners::Curt);
     let _store = store(port);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let calls = calls.load(Ordering::Relaxed);
-    // Delays of 50, 100, 200, 400, ... ms, each shortened by at most half.
-    assert!((2..=9).contains(&calls), "{calls} calls in a second");
+    eventually("it is called for the sixth time", async || calls.load(Ordering::Relaxed) >= 6)
+        .await;
+    // After delays of 50, 100 and three times 200 ms, a quarter of the timeout, each
+    // shortened by at most half.
+    let took = BootInstant::now().since(begun);
+    assert!(took >= Duration::from_millis(375), "six calls in {took:?}");
 }
