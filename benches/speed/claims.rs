@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt as _};
 use solocron::claim::{Claim, Claimant, Fence, Token, Verdict};
 use solocron::clock::{BootInstant, ClusterTime};
 use solocron::ledger::Retention;
@@ -26,9 +26,11 @@ use crate::harness::redis_server::RedisServer;
 use crate::row::Row;
 
 /// So many slots are claimed each time, ...
-const SLOTS: usize = 10_000;
-/// ... in batches as large as those of a node.
+const SLOTS: usize = 50_000;
+/// ... in batches as large as those of a node, ...
 const TOGETHER: usize = 2_000;
+/// ... of which so many are under way.
+const UNDER_WAY: usize = 4;
 /// So many records and ledger entries are weighed, of so many jobs.
 const WEIGHED: usize = 10_000;
 const JOBS: usize = 100;
@@ -92,6 +94,7 @@ fn claim(n: usize, at: SlotTime, overlap: Overlap) -> Claim {
         retention: RETENTION,
         digest: digest(n),
         advance: true,
+        looks_first: false,
     }
 }
 
@@ -100,11 +103,11 @@ async fn second_of(store: &RedisStore) -> SlotTime {
     SlotTime::from_unix_seconds(now.unix_micros().div_euclid(1_000_000))
 }
 
-/// Makes the claims, all at once; how many each second.
+/// Makes the claims; how many each second.
 async fn rate(store: &Arc<RedisStore>, who: &Claimant, claims: &[Claim], won: bool) -> f64 {
     let begun = BootInstant::now();
     let batches = claims.chunks(TOGETHER).map(|some| store.claim(who, some));
-    let claimed = join_all(batches).await;
+    let claimed: Vec<_> = stream::iter(batches).buffered(UNDER_WAY).collect().await;
     let took = BootInstant::now().since(begun);
     for claimed in claimed.into_iter().flat_map(Result::unwrap) {
         let as_expected = match claimed.verdict {
@@ -155,10 +158,12 @@ async fn speed() -> Vec<Row> {
                 (0..SLOTS).map(|n| CursorKey { job: slot(n, at).job, digest: digest(n) }).collect();
             let before = SlotTime::from_unix_seconds(at.unix_seconds() - 60);
             store.open_cursors(&cursors, before, KEEP).await.unwrap();
-            let [own, other] =
-                [(); 2].map(|()| (0..SLOTS).map(|n| claim(n, at, overlap)).collect::<Vec<_>>());
+            let own: Vec<_> = (0..SLOTS).map(|n| claim(n, at, overlap)).collect();
             round.push(rate(&store, &first, &own, true).await);
             if overlap == Overlap::Allow {
+                // As the nodes do that come after the first.
+                let look = |n| Claim { looks_first: true, ..claim(n, at, overlap) };
+                let other: Vec<_> = (0..SLOTS).map(look).collect();
                 round.push(rate(&store, &second, &other, false).await);
             }
         }

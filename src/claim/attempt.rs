@@ -114,6 +114,15 @@ impl Pace {
         Turn::Ahead(ahead.min(self.most()))
     }
 
+    /// Whether a node that has this place looks first who has the slot: others come before
+    /// it, and where nobody has, there is time to claim it still.
+    pub fn looks_first(self, place: Place) -> bool {
+        match self.turn(place) {
+            Turn::Ahead(_) => place.before > 0 && self.round_trip <= STEP,
+            Turn::Behind => true,
+        }
+    }
+
     /// How far ahead of a slot the first of `nodes` tries it: nobody does it earlier.
     pub fn farthest(self, nodes: usize) -> Duration {
         match self.turn(Place { before: 0, of: nodes }) {

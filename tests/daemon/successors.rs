@@ -73,6 +73,7 @@ async fn lose(store: &dyn Store, age: Duration) -> Slot {
         retention: Retention { keep, per_job: 1000 },
         digest: ScheduleDigest::from_bits(1),
         advance: false,
+        looks_first: false,
     };
     let claimant = Claimant {
         node: NodeName::new("gone").unwrap(),

@@ -83,5 +83,6 @@ fn claim(job: &JobName, at: SlotTime) -> Claim {
         retention: Retention { keep: Duration::from_secs(30 * 86_400), per_job: 1000 },
         digest: ScheduleDigest::from_bits(1),
         advance: false,
+        looks_first: false,
     }
 }

@@ -1,7 +1,7 @@
 //! A crowd of replicas on one store: what they ask of it, who gets the slots, and how late
 //! they come, by the code by which a node decides when it tries a slot.
 //!
-//! The store is a queue that takes a fixed time for each claim. Nodes are a little out of
+//! The store is a queue that takes a fixed time for each claim, by what comes of it. Nodes are a little out of
 //! step, as they are. `SOLOCRON_TEST_CROWD=1000x1000000` has so many replicas and jobs
 //! (30 and 20,000 by default); every job is due once in four hours, half of them at a full
 //! minute.
@@ -20,8 +20,11 @@ use crate::world::{START, ms};
 /// In how many seconds each job is due once.
 const PERIOD: usize = 4 * 3_600;
 
-/// What a claim costs the store: 280,000 in a second.
-const CLAIM: f64 = 1.0 / 280_000.0;
+/// What claims cost the store, in seconds of a Redis' core (`tests/store/redis/speed.rs`):
+/// one that is won, one that is lost, and a look at whether it is.
+const WIN: f64 = 15e-6;
+const LOSS: f64 = 4.2e-6;
+const LOOK: f64 = 1.5e-6;
 
 /// A round trip, and by how much a node may be out of step.
 const ROUND_TRIP: Duration = ms(1);
@@ -44,6 +47,8 @@ struct Batch {
     node: usize,
     second: usize,
     what: What,
+    /// Whether it looks first who has them.
+    looks: bool,
 }
 
 enum What {
@@ -62,8 +67,9 @@ struct Tale {
     /// Claims before and behind the instant.
     ahead: u64,
     behind: u64,
-    /// The most that the store was behind, in seconds.
+    /// The most that the store was behind, and how long it was busy, in seconds.
     backlog: f64,
+    busy: f64,
     won: Vec<u64>,
     /// By how much the winner came to know it later than it was due, in seconds.
     late: Vec<f64>,
@@ -146,9 +152,10 @@ impl Crowd {
         }
         let at = SlotTime::from_unix_seconds(START + second as i64).cluster_time();
         for &node in here {
-            let mut put = |arrives: f64, place: usize, what| {
-                let key = (micros(arrives), node, second * (AT_ONCE + 1) + place);
-                coming.insert(key, Batch { node, second, what });
+            let mut put = |arrives: f64, before: usize, what| {
+                let key = (micros(arrives), node, second * (AT_ONCE + 1) + before);
+                let looks = manner == Manner::InTurn && pace.looks_first(Place { before, of });
+                coming.insert(key, Batch { node, second, what, looks });
             };
             let mut asked = 0;
             for (before, slots) in turns[node].iter_mut().enumerate() {
@@ -174,7 +181,7 @@ impl Crowd {
     /// A batch comes to its turn in the store at `begin`; when that is done with it.
     fn claim(
         &self,
-        Batch { node, second, what }: Batch,
+        Batch { node, second, what, looks }: Batch,
         begin: f64,
         winners: &mut [Vec<Option<usize>>],
         tale: &mut Tale,
@@ -186,7 +193,15 @@ impl Crowd {
             What::Behind(count) => (count, None, &mut tale.behind),
         };
         *total += count as u64;
-        let end = begin + count as f64 * CLAIM;
+        let is_free = |winner: &Option<usize>| usize::from(winner.is_none());
+        let wins: usize = match &wanted {
+            Some(slots) => slots.iter().map(|&slot| is_free(&winners[slot])).sum(),
+            None => winners.iter().map(is_free).sum(),
+        };
+        let lost = if looks { count as f64 * LOOK } else { (count - wins) as f64 * LOSS };
+        let took = lost + wins as f64 * WIN;
+        tale.busy += took;
+        let end = begin + took;
         let late = (end + ROUND_TRIP.as_secs_f64() / 2.0 - second as f64).max(0.0);
         let mut win = |winner: &mut Option<usize>| {
             if winner.is_none() {
@@ -197,8 +212,7 @@ impl Crowd {
         };
         match wanted {
             Some(slots) => slots.into_iter().for_each(|slot| win(&mut winners[slot])),
-            // Once the first has come nothing is left; so it is looked at one only.
-            None if winners.iter().all(Option::is_some) => {}
+            None if wins == 0 => {}
             None => winners.iter_mut().for_each(win),
         }
         end
@@ -235,7 +249,7 @@ impl Tale {
 
     /// How busy the store was.
     fn load(&self) -> f64 {
-        (self.ahead + self.behind) as f64 * CLAIM / PERIOD as f64
+        self.busy / PERIOD as f64
     }
 }
 

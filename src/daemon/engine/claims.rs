@@ -3,7 +3,7 @@
 use super::rules::{Known, Win, Winning};
 use super::waits::Withdrawal;
 use super::*;
-use crate::claim::attempt::{Turn, look_back, round};
+use crate::claim::attempt::{Place, Turn, look_back, round};
 use crate::claim::desk::{Cause, Pending};
 use crate::claim::{Claim, Claimed, Grant, Refusal, Verdict};
 use crate::lease::trusted_until;
@@ -42,7 +42,7 @@ impl Engine {
     /// When this node tries a slot that is due, or will be.
     fn attempt(&self, slot: &Slot, job: &Job) -> ClusterTime {
         let due = job.due(slot.at);
-        let place = self.peers.place(slot, |node| job.may_run_on(node));
+        let place = self.place(slot, job);
         match self.pace().turn(place) {
             Turn::Ahead(ahead) => due - ahead,
             Turn::Behind => {
@@ -50,6 +50,11 @@ impl Engine {
                 look_back(due, job.window(slot.at), round, self.peers.phase(round))
             }
         }
+    }
+
+    /// This node's place in the order of a slot.
+    fn place(&self, slot: &Slot, job: &Job) -> Place {
+        self.peers.place(slot, |node| job.may_run_on(node))
     }
 
     /// Gives up claims whose start window closed without an answer.
@@ -91,7 +96,12 @@ impl Engine {
             earlier_pending: self.desk.pending_before(&slot.job, slot.at),
         };
         let advance = rules::advances(*cause, known);
-        rules::claim(job, &self.settings, slot, *token, *cause, *start_by, advance)
+        // One that may have been applied would find itself.
+        let looks_first = *cause == Cause::Due
+            && !pending.maybe_applied
+            && self.pace().looks_first(self.place(&slot, job));
+        let claim = rules::claim(job, &self.settings, slot, *token, *cause, *start_by, advance);
+        Claim { looks_first, ..claim }
     }
 
     pub(super) fn on_claims_answered(

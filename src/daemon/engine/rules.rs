@@ -58,6 +58,7 @@ pub fn claim(
         keep_settled: keep_settled(job, settings, &slot),
         retention: settings.retention,
         digest: job.digest,
+        looks_first: false,
         slot,
     }
 }

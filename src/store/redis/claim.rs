@@ -12,8 +12,8 @@ use crate::store::redis::keys::Keys;
 use crate::store::redis::record::{Record, Told, ownership, word};
 use crate::store::redis::scripts::{LONGEST, millis};
 use crate::store::redis::server::Server;
-use crate::store::redis::slot_keys::cursor_field;
-use crate::store::redis::{batch, entry, reply, scripts};
+use crate::store::redis::slot_keys::{SlotKeys, write_cursor_field};
+use crate::store::redis::{batch, entry, look, reply, scripts};
 use crate::store::{Ownership, Renewal, Result};
 
 /// What one claim adds to a request, about.
@@ -25,12 +25,25 @@ pub(super) async fn claim(
     claimant: &Claimant,
     claims: &[Claim],
 ) -> Result<Vec<Claimed>> {
-    let call = |some: &[Claim]| call_of(keys, claimant, some);
-    let claimed = batch::run(link, claims, call, |_| BYTES, claimed).await?;
-    let or_unknown = |claimed: Result<Claimed>| {
-        claimed.unwrap_or_else(|error| Verdict::Unknown(error.to_string()).into())
+    let lost = look::lost(link, keys, claims).await?;
+    let rest: Vec<_> = claims
+        .iter()
+        .zip(&lost)
+        .filter(|(_, lost)| lost.is_none())
+        .map(|(claim, _)| claim)
+        .collect();
+    let call = |some: &[&Claim]| call_of(keys, claimant, some);
+    let read = |claim: &&Claim, now, value| claimed(claim, now, value);
+    let mut answers = batch::run(link, &rest, call, |_| BYTES, read).await?.into_iter();
+    let mut claimed = |lost: Option<Verdict>| match lost {
+        Some(verdict) => verdict.into(),
+        // (As many as there are claims that are not lost.)
+        None => answers
+            .next()
+            .unwrap_or_else(|| Err(reply::corrupt("an answer to each claim")))
+            .unwrap_or_else(|error| Verdict::Unknown(error.to_string()).into()),
     };
-    Ok(claimed.into_iter().map(or_unknown).collect())
+    Ok(lost.into_iter().map(&mut claimed).collect())
 }
 
 /// What a claim depends on beside slot and token. Slots that are due together have
@@ -91,7 +104,7 @@ impl Terms {
     }
 }
 
-fn call_of(keys: &Keys, claimant: &Claimant, claims: &[Claim]) -> Cmd {
+fn call_of(keys: &Keys, claimant: &Claimant, claims: &[&Claim]) -> Cmd {
     let mut numbers = HashMap::new();
     let mut terms = Vec::new();
     let mut terms_of = Vec::with_capacity(claims.len());
@@ -116,18 +129,19 @@ fn call_of(keys: &Keys, claimant: &Claimant, claims: &[Claim]) -> Cmd {
         call.arg(key);
     }
     call.arg(keys.cursors()).arg(keys.fence()).arg(keys.paused());
+    let mut slots = SlotKeys::new(keys);
     for claim in claims {
-        call.arg(keys.slot(&claim.slot));
+        call.arg(slots.of(&claim.slot));
     }
     keys.add_prefixes(&mut call);
     call.arg(claimant.node.as_str()).arg(micros(claimant.max_early)).arg(terms.len());
     for term in terms {
         term.add_to(&mut call);
     }
+    let mut field = String::new();
     for (claim, term) in claims.iter().zip(terms_of) {
-        call.arg(claim.token.to_string())
-            .arg(cursor_field(&claim.slot.job, claim.digest))
-            .arg(term);
+        write_cursor_field(&mut field, &claim.slot.job, claim.digest);
+        call.arg(claim.token.text(&mut Token::room())).arg(&field).arg(term);
     }
     call
 }

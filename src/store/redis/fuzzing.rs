@@ -180,6 +180,7 @@ fn operate(values: &[Value]) {
         retention,
         digest,
         advance: true,
+        looks_first: false,
     }];
     let renewals = [Renewal { slot: slot.clone(), token, ttl: keep, keep_record: keep }];
     let completions = [Completion {

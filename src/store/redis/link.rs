@@ -41,10 +41,24 @@ use crate::store::{Health, Result, StoreError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Purpose {
     Read,
+    /// A read of what must not be forgotten. Where replicas are to acknowledge writes, it
+    /// is unknown until they have whatever it was answered from.
+    #[cfg_attr(not(feature = "daemon"), expect(dead_code, reason = "locks are never read so"))]
+    Witness,
     Write,
     /// A write that must not be forgotten. Where replicas are to acknowledge such
     /// writes, it is unknown until they have.
     Settle,
+}
+
+impl Purpose {
+    fn is_acknowledged(self) -> bool {
+        matches!(self, Self::Witness | Self::Settle)
+    }
+
+    fn is_write(self) -> bool {
+        matches!(self, Self::Write | Self::Settle)
+    }
 }
 
 /// The link to one server.
@@ -121,7 +135,7 @@ impl Link {
     /// The connection for calls of this purpose.
     fn shared(&self, purpose: Purpose) -> &Arc<Shared> {
         match &self.acknowledged {
-            Some(shared) if purpose == Purpose::Settle => shared,
+            Some(shared) if purpose.is_acknowledged() => shared,
             _ => &self.shared,
         }
     }
@@ -370,10 +384,10 @@ impl Shared {
                     _ => None,
                 });
                 match refused {
-                    Some(why) if purpose != Purpose::Read => self.refused(why),
+                    Some(why) if purpose.is_write() => self.refused(why),
                     // It may be a question that this user must not ask.
                     Some(_) => {}
-                    None if purpose != Purpose::Read => {
+                    None if purpose.is_write() => {
                         self.refusing.store(false, Ordering::Relaxed);
                         self.set_health(Health::Up);
                     }

@@ -4,7 +4,7 @@
 //! Every decision is made inside a Lua script (`scripts/`, one file for each
 //! operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
-//! `claim`, `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes`, `outputs` and `tables`;
+//! `claim` (which lets `look` see first who has what others have most likely), `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes`, `outputs` and `tables`;
 //! `batch` cuts a batch into calls; `server` is what they go to; `link` sends them, and `acks` has replicas
 //! acknowledge them; `supervise` keeps the connection that `dial` makes, to the master
 //! that `sentinel` was told where there are some; `reply`, `record` and `entry` read
@@ -40,6 +40,8 @@ mod keys;
 mod ledger;
 mod link;
 mod locks;
+#[cfg(feature = "daemon")]
+mod look;
 #[cfg(feature = "daemon")]
 mod nodes;
 #[cfg(feature = "daemon")]

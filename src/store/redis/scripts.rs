@@ -127,10 +127,15 @@ impl Script {
         cmd
     }
 
-    /// The first key of a call.
-    pub(super) fn first_key(call: &Cmd) -> Option<&[u8]> {
-        match call.args_iter().nth(3)? {
-            redis::Arg::Simple(key) => Some(key),
+    /// The first key of a call, or of another command that has its keys in front.
+    pub(super) fn first_key(command: &Cmd) -> Option<&[u8]> {
+        let mut args = command.args_iter();
+        let place = match args.next()? {
+            Arg::Simple(b"EVALSHA" | b"EVAL") => 2,
+            _ => 0,
+        };
+        match args.nth(place)? {
+            Arg::Simple(key) => Some(key),
             _ => None,
         }
     }
@@ -222,6 +227,7 @@ mod tests {
         let mut call = CLAIM.call(&["open", "cursors"]);
         call.arg("a").arg(7);
         assert_eq!(Script::first_key(&call), Some(&b"open"[..]));
+        assert_eq!(Script::first_key(redis::cmd("MGET").arg("a").arg("b")), Some(&b"a"[..]));
         let full = Script::in_full(&call).unwrap();
         assert_eq!(words(&full), ["EVAL", CLAIM.code, "2", "open", "cursors", "a", "7"]);
     }

@@ -1,11 +1,13 @@
 //! The keys of slots and of what belongs to them; `keys` lists them all.
 
+use std::fmt::Write as _;
+
 use redis::Cmd;
 
 use crate::claim::RunId;
 use crate::name::JobName;
 use crate::outcome::Outcome;
-use crate::slot::Slot;
+use crate::slot::{Slot, SlotTime};
 use crate::store::redis::keys::Keys;
 use crate::table::ScheduleDigest;
 
@@ -98,6 +100,40 @@ impl Keys {
     }
 }
 
+/// Puts together the keys of many slots. Most are of one instant, which takes longest to
+/// print.
+#[derive(Debug)]
+pub(super) struct SlotKeys {
+    key: String,
+    prefix: usize,
+    at: SlotTime,
+    instant: String,
+}
+
+impl SlotKeys {
+    pub(super) fn new(keys: &Keys) -> Self {
+        let (key, at) = (keys.slots(), SlotTime::from_unix_seconds(0));
+        Self { prefix: key.len(), key, at, instant: at.to_string() }
+    }
+
+    /// As [`Keys::slot`].
+    pub(super) fn of(&mut self, slot: &Slot) -> &str {
+        if slot.at != self.at {
+            self.at = slot.at;
+            self.instant = slot.at.to_string();
+        }
+        self.key.truncate(self.prefix);
+        self.key.push_str(slot.job.as_str());
+        self.key.push('@');
+        self.key.push_str(&self.instant);
+        if let Some(trigger) = slot.trigger {
+            // (To write into a text does not fail.)
+            let _ = write!(self.key, "#{trigger}");
+        }
+        &self.key
+    }
+}
+
 /// The two lists of tails of a job.
 pub(super) const TAIL_LISTS: [&str; 2] = ["succeeded", "failed"];
 
@@ -108,7 +144,17 @@ pub(super) fn tail_list(outcome: Outcome) -> &'static str {
 
 /// The name of a cursor in the hash of cursors.
 pub(super) fn cursor_field(job: &JobName, digest: ScheduleDigest) -> String {
-    format!("{job}#{digest}")
+    let mut field = String::new();
+    write_cursor_field(&mut field, job, digest);
+    field
+}
+
+/// The same, in place of what the text was.
+pub(super) fn write_cursor_field(field: &mut String, job: &JobName, digest: ScheduleDigest) {
+    field.clear();
+    field.push_str(job.as_str());
+    // (To write into a text does not fail.)
+    let _ = write!(field, "#{digest}");
 }
 
 #[cfg(test)]
@@ -122,6 +168,12 @@ mod tests {
         let keys = Keys::new(&ClusterName::new("prod").unwrap(), 0);
         let slot: Slot = "backup@2026-11-22T03:00:00Z".parse().unwrap();
         assert_eq!(keys.slot(&slot), "prod:{prod.0}:slot:backup@2026-11-22T03:00:00Z");
+        let mut many = SlotKeys::new(&keys);
+        let asked = "a@2026-11-22T03:00:00Z#0193f7a1-7b1c-7000-8000-0123456789ab";
+        for text in [asked, "a@1970-01-01T00:00:00Z", "b@2026-11-22T03:00:00Z", asked] {
+            let slot: Slot = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(many.of(&slot), keys.slot(&slot));
+        }
         assert_eq!(keys.fence(), "prod:{prod.0}:fence");
         assert_eq!(mark_beside(keys.slot(&slot).as_bytes()), b"prod:{prod.0}:mark");
         assert_eq!(

@@ -41,6 +41,7 @@ fn claims(count: usize, now: ClusterTime) -> Vec<Claim> {
             retention: Retention { keep: Duration::from_secs(600), per_job: 10 },
             digest: ScheduleDigest::from_bits(1),
             advance: false,
+            looks_first: false,
         })
         .collect()
 }

@@ -1,5 +1,6 @@
 //! What the cases play with: claimants, slots, claims, completions, and waiting.
 
+use std::cell::Cell;
 use std::time::Duration;
 
 use solocron::claim::{Claim, Claimant, Claimed, Grant, Holder, Settled, Token, Verdict};
@@ -62,6 +63,12 @@ pub(crate) async fn due(store: &dyn Store, name: &str) -> Slot {
     slot_in(store, name, 0).await
 }
 
+thread_local! {
+    /// Whether the claims that are made on this thread, a case's own, look first who has
+    /// the slot: no case may see a difference.
+    pub(crate) static LOOKS_FIRST: Cell<bool> = const { Cell::new(false) };
+}
+
 /// A claim of `slot` with a token of its own and an open window.
 pub(crate) fn claim_of(slot: &Slot, ttl: Duration) -> Claim {
     Claim {
@@ -78,6 +85,7 @@ pub(crate) fn claim_of(slot: &Slot, ttl: Duration) -> Claim {
         retention: KEEP_ALL,
         digest: DIGEST,
         advance: false,
+        looks_first: LOOKS_FIRST.get(),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::harness::redis_server::RedisServer;
 mod access;
 mod impostors;
 pub(crate) mod keyspace;
+mod looking;
 mod mirror;
 mod outages;
 mod speed;

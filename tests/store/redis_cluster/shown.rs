@@ -45,8 +45,10 @@ async fn replica(
     let store = RedisCluster::open(ClusterOptions { timeout, ..options });
     let me = claimant(name);
     let mut won = Vec::new();
-    for some in slots.chunks(AT_ONCE) {
-        let mut open: Vec<Claim> = some.iter().map(|slot| claim_of(slot, LONG * 10)).collect();
+    for (number, some) in slots.chunks(AT_ONCE).enumerate() {
+        // Every other time it looks first who has them.
+        let claim = |slot| Claim { looks_first: number % 2 == 1, ..claim_of(slot, LONG * 10) };
+        let mut open: Vec<Claim> = some.iter().map(claim).collect();
         while !open.is_empty() {
             // Without an answer none of them has a verdict.
             let Ok(claimed) = store.claim(&me, &open).await else {

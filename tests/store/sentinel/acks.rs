@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use solocron::claim::Verdict;
+use solocron::claim::{Claim, Verdict};
 use solocron::clock::BootInstant;
 use solocron::outcome::Outcome;
 use solocron::store::redis::{Address, Options, RedisStore};
@@ -106,6 +106,24 @@ async fn without_its_replica_nothing_counts_and_the_rest_is_not_held_up() {
     win(&store, &me, &claim).await;
     assert!(matches!(store.renew(&renewals).await.unwrap()[..], [Ownership::SettledAs(_)]));
     eventually("its health says so", async || *store.health().borrow() == Health::Up).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_look_sees_and_no_replica_has_is_not_relied_on() {
+    let group = Group::plan().replicas(1).start();
+    let store = RedisStore::open(acknowledged(&group, 1));
+    let (me, other) = (claimant("web-1"), claimant("web-2"));
+    let held = claim_of(&due(&store, "backup").await, LONG);
+    win(&store, &me, &held).await;
+    let look = [Claim { looks_first: true, ..claim_of(&held.slot, LONG) }];
+    let seen = store.claim(&other, &look).await.unwrap();
+    assert_eq!(holder(seen[0].verdict.clone()).token, held.token);
+    group.servers[1].pause();
+    // Nothing was asked for that could have been applied.
+    let answer = store.claim(&other, &look).await;
+    let Err(StoreError::Unavailable(why)) = &answer else { panic!("{answer:?}") };
+    assert!(why.contains("0 of 1 replicas acknowledged"), "{why}");
+    group.servers[1].resume();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

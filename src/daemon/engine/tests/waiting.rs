@@ -349,6 +349,44 @@ fn three_nodes_take_turns_ahead_of_the_slot_and_the_rest_look_back_within_its_wi
 }
 
 #[test]
+fn whoever_comes_after_others_looks_first_unless_it_is_in_a_hurry_or_may_find_itself() {
+    for (round_trip, ahead_too) in [(ms(1), true), (ms(60), false)] {
+        let mut world = World::open(every_second());
+        let claim = claims(world.before_due(Duration::ZERO)).remove(0);
+        assert!(!claim.looks_first, "alone it is the first");
+        world.answer(&claim, held());
+        let others: Vec<_> = (2..=10).map(|n| format!("web-{n}")).collect();
+        world.meet(&others.iter().map(String::as_str).collect::<Vec<_>>());
+        let mut seen = BTreeMap::new();
+        for _ in 0..20_000 {
+            (0..8).for_each(|_| world.engine.distance.note(round_trip));
+            for claim in claims(world.wait(ms(5))) {
+                let at = world.now().cluster().unix_micros() - claim.due.unix_micros();
+                // In steps, of which the first is the earliest.
+                let turn = if at > 0 { i64::MAX } else { at.div_euclid(15_000) };
+                *seen.entry((turn, claim.looks_first)).or_insert(0) += 1;
+                if claim.looks_first {
+                    world.lose_answer(&claim, unavailable());
+                    let again = claims(world.wait(ms(50)));
+                    assert!(again.contains(&claim), "{again:?}");
+                    world.lose_answer(&claim, unknown());
+                    let again = claims(world.wait(ms(100)));
+                    let again = again.iter().find(|again| again.slot == claim.slot).unwrap();
+                    assert!(!again.looks_first, "it may be our own");
+                }
+                world.answer(&claim, held());
+            }
+        }
+        let first = *seen.keys().next().unwrap();
+        assert!(!first.1, "{seen:?}");
+        let others = seen.keys().filter(|(turn, _)| *turn != first.0 && *turn != i64::MAX);
+        let mut others = others.map(|(_, looks)| *looks).peekable();
+        assert!(others.peek().is_some() && others.all(|looks| looks == ahead_too), "{seen:?}");
+        assert!(seen.contains_key(&(i64::MAX, true)) && !seen.contains_key(&(i64::MAX, false)));
+    }
+}
+
+#[test]
 fn no_cursor_moves_over_a_slot_that_is_only_looked_back_at() {
     let jobs = "[jobs.a]\nschedule = \"* * * * * *\"\nshell = \"x\"\nstart_within = \"30s\"\n";
     let mut world = World::open(table(jobs));

@@ -61,6 +61,7 @@ fn claim_with(token: Token) -> Claim {
         retention: RETENTION,
         digest: DIGEST,
         advance: true,
+        looks_first: false,
     }
 }
 
