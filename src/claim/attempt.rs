@@ -115,10 +115,11 @@ impl Pace {
     }
 
     /// Whether a node that has this place looks first who has the slot: others come before
-    /// it, and where nobody has, there is time to claim it still.
+    /// it, and where nobody has, there is time to claim it still, and for a keeper to be
+    /// ready. (A round trip seems longer where many slots are claimed in one.)
     pub fn looks_first(self, place: Place) -> bool {
         match self.turn(place) {
-            Turn::Ahead(_) => place.before > 0 && self.round_trip <= STEP,
+            Turn::Ahead(_) => place.before > 0 && self.round_trip <= READY / 2,
             Turn::Behind => true,
         }
     }

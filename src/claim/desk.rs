@@ -54,6 +54,9 @@ pub struct Pending {
     pub maybe_applied: bool,
     /// Why the last attempt brought no verdict.
     pub last: SkippedReason,
+    /// Whether the next attempt looks first who has the slot: the first one, where others
+    /// come before this node. A later one is in a hurry, and may find itself.
+    pub looks_first: bool,
     state: State,
     tries: u32,
 }
@@ -103,11 +106,19 @@ impl Desk {
             start_by,
             maybe_applied: false,
             last: SkippedReason::StoreDown,
+            looks_first: false,
             state: State::Waiting(at),
             tries: 0,
         };
         self.enter(slot, pending);
         true
+    }
+
+    /// Lets the first attempt at a slot look first who has it.
+    pub fn look_first(&mut self, slot: &Slot) {
+        if let Some(pending) = self.pending.get_mut(slot) {
+            pending.looks_first = true;
+        }
     }
 
     fn enter(&mut self, slot: Slot, pending: Pending) {
@@ -139,6 +150,7 @@ impl Desk {
     fn wait(&mut self, slot: &Slot, until: impl FnOnce(&mut Pending) -> BootInstant) {
         let Some(pending) = self.pending.get_mut(slot) else { return };
         let until = until(pending);
+        pending.looks_first = false;
         if let State::Waiting(before) = pending.state {
             self.waiting.remove(&(before, slot.clone()));
         }
@@ -266,6 +278,7 @@ impl Desk {
     /// Puts a claim back that was won but cannot run yet; it is repeated at `due`.
     pub fn put_back(&mut self, slot: Slot, mut pending: Pending, due: BootInstant) {
         pending.maybe_applied = true;
+        pending.looks_first = false;
         pending.state = State::Waiting(due);
         self.enter(slot, pending);
     }

@@ -34,15 +34,19 @@ impl Engine {
 
     /// Puts the slot on the desk, to be claimed when it is this node's turn.
     pub(super) fn expect(&mut self, now: Now, slot: Slot, job: Arc<Job>) {
-        let at = self.attempt(&slot, &job).max(now.cluster());
+        let place = self.peers.place(&slot, |node| job.may_run_on(node));
+        let at = self.attempt(&slot, &job, place).max(now.cluster());
         let (start_by, at) = (job.closes(slot.at), now.offset.boot_instant(at));
-        self.desk.put(slot, job, Cause::Due, start_by, at, &mut self.tokens);
+        let looks = self.pace().looks_first(place).then(|| slot.clone());
+        let is_new = self.desk.put(slot, job, Cause::Due, start_by, at, &mut self.tokens);
+        if let (Some(slot), true) = (looks, is_new) {
+            self.desk.look_first(&slot);
+        }
     }
 
-    /// When this node tries a slot that is due, or will be.
-    fn attempt(&self, slot: &Slot, job: &Job) -> ClusterTime {
+    /// When this node, which has `place`, tries a slot that is due, or will be.
+    fn attempt(&self, slot: &Slot, job: &Job, place: Place) -> ClusterTime {
         let due = job.due(slot.at);
-        let place = self.place(slot, job);
         match self.pace().turn(place) {
             Turn::Ahead(ahead) => due - ahead,
             Turn::Behind => {
@@ -50,11 +54,6 @@ impl Engine {
                 look_back(due, job.window(slot.at), round, self.peers.phase(round))
             }
         }
-    }
-
-    /// This node's place in the order of a slot.
-    fn place(&self, slot: &Slot, job: &Job) -> Place {
-        self.peers.place(slot, |node| job.may_run_on(node))
     }
 
     /// Gives up claims whose start window closed without an answer.
@@ -83,25 +82,23 @@ impl Engine {
         if due.is_empty() {
             return;
         }
-        let claims: Vec<_> =
-            due.into_iter().map(|(slot, pending)| self.claim(slot, &pending)).collect();
-        actions.extend(claims.chunks(CLAIMS).map(|some| Action::Claim(some.to_vec())));
+        let claims = due.into_iter().map(|(slot, pending)| self.claim(slot, &pending));
+        // Nobody who is first waits for the looks of others.
+        let (look, claim): (Vec<_>, Vec<_>) = claims.partition(|claim| claim.looks_first);
+        let batches = claim.chunks(CLAIMS).chain(look.chunks(CLAIMS));
+        actions.extend(batches.map(|some| Action::Claim(some.to_vec())));
     }
 
     fn claim(&self, slot: Slot, pending: &Pending) -> Claim {
-        let Pending { job, token, cause, start_by, .. } = pending;
+        let Pending { job, token, cause, start_by, looks_first, .. } = pending;
         let known = Known {
             opened: self.phase == Phase::Open,
             gap: self.gaps.contains_key(&crate::daemon::gaps::key(job)),
             earlier_pending: self.desk.pending_before(&slot.job, slot.at),
         };
         let advance = rules::advances(*cause, known);
-        // One that may have been applied would find itself.
-        let looks_first = *cause == Cause::Due
-            && !pending.maybe_applied
-            && self.pace().looks_first(self.place(&slot, job));
         let claim = rules::claim(job, &self.settings, slot, *token, *cause, *start_by, advance);
-        Claim { looks_first, ..claim }
+        Claim { looks_first: *looks_first, ..claim }
     }
 
     pub(super) fn on_claims_answered(
@@ -114,7 +111,10 @@ impl Engine {
     ) {
         match answer {
             Ok(claimed) => {
-                self.distance.note(now.boot.since(sent));
+                // (After a look there may have been another round trip.)
+                if !claims.iter().any(|claim| claim.looks_first) {
+                    self.distance.note(now.boot.since(sent));
+                }
                 for (claim, claimed) in claims.into_iter().zip(claimed) {
                     events::beside_a_claim(&claim.slot, &claimed.entries);
                     self.on_verdict(now, sent, claim, claimed.verdict, actions);

@@ -44,7 +44,7 @@ impl Acks {
         (left / 2).max(Duration::from_millis(1))
     }
 
-    /// Asks for them, behind the calls of scripts that are in `pipeline`.
+    /// Asks for them, behind the calls and looks that are in `pipeline`.
     pub(super) fn ask(self, pipeline: &mut Pipeline, within: Duration) {
         // On the server of the last call's keys, should there be several.
         let beside = pipeline.cmd_iter().last().and_then(Script::first_key).unwrap_or_default();

@@ -14,7 +14,7 @@ use crate::store::redis::scripts::{LONGEST, millis};
 use crate::store::redis::server::Server;
 use crate::store::redis::slot_keys::{SlotKeys, write_cursor_field};
 use crate::store::redis::{batch, entry, look, reply, scripts};
-use crate::store::{Ownership, Renewal, Result};
+use crate::store::{Ownership, Renewal, Result, StoreError};
 
 /// What one claim adds to a request, about.
 const BYTES: usize = 200;
@@ -34,14 +34,21 @@ pub(super) async fn claim(
         .collect();
     let call = |some: &[&Claim]| call_of(keys, claimant, some);
     let read = |claim: &&Claim, now, value| claimed(claim, now, value);
-    let mut answers = batch::run(link, &rest, call, |_| BYTES, read).await?.into_iter();
+    let unknown = |error: StoreError| Claimed::from(Verdict::Unknown(error.to_string()));
+    let mut answers = match batch::run(link, &rest, call, |_| BYTES, read).await {
+        Ok(answers) => answers,
+        // What was seen of the others holds.
+        Err(error) if rest.len() < claims.len() => vec![Err(error); rest.len()],
+        Err(error) => return Err(error),
+    }
+    .into_iter();
     let mut claimed = |lost: Option<Verdict>| match lost {
         Some(verdict) => verdict.into(),
         // (As many as there are claims that are not lost.)
         None => answers
             .next()
             .unwrap_or_else(|| Err(reply::corrupt("an answer to each claim")))
-            .unwrap_or_else(|error| Verdict::Unknown(error.to_string()).into()),
+            .unwrap_or_else(unknown),
     };
     Ok(lost.into_iter().map(&mut claimed).collect())
 }

@@ -180,7 +180,7 @@ fn operate(values: &[Value]) {
         retention,
         digest,
         advance: true,
-        looks_first: false,
+        looks_first: values.len() % 2 == 1,
     }];
     let renewals = [Renewal { slot: slot.clone(), token, ttl: keep, keep_record: keep }];
     let completions = [Completion {

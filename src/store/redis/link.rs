@@ -283,9 +283,12 @@ impl Shared {
                 replies[place] = reply;
             }
         }
-        let refused = |reply: &Value| matches!(reply, Value::ServerError(_));
+        // (What names no key is answered also where the keys are not.)
+        let refused = |(reply, command): (&Value, &Cmd)| {
+            matches!(reply, Value::ServerError(_)) || Script::first_key(command).is_none()
+        };
         if let Err(why) = counts
-            && !replies.iter().all(refused)
+            && !replies.iter().zip(pipeline.cmd_iter()).all(refused)
         {
             turn.iter_mut().for_each(|turn| turn.fell_short(&why));
             let why = self.options.scrub(format!("{}: {why}", self.options));
@@ -387,7 +390,8 @@ impl Shared {
                     Some(why) if purpose.is_write() => self.refused(why),
                     // It may be a question that this user must not ask.
                     Some(_) => {}
-                    None if purpose.is_write() => {
+                    // (Behind what is acknowledged something was written.)
+                    None if purpose.is_write() || self.acks.is_some() => {
                         self.refusing.store(false, Ordering::Relaxed);
                         self.set_health(Health::Up);
                     }

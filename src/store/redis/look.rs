@@ -32,27 +32,30 @@ pub(super) async fn lost(
     let mut verdicts = vec![None; claims.len()];
     let places: Vec<_> = (0..claims.len()).filter(|&place| claims[place].looks_first).collect();
     for places in places.chunks(PER_PIPELINE) {
-        let parts: Vec<Vec<&Claim>> = places
-            .chunks(PER_COMMAND)
-            .map(|some| some.iter().map(|&place| &claims[place]).collect())
-            .collect();
-        let commands = std::iter::once(redis::cmd("TIME"))
-            .chain(parts.iter().flat_map(|part| [cursors_of(keys, part), records_of(keys, part)]))
-            .collect();
-        // Nothing was written, whatever became of it.
+        let parts = || places.chunks(PER_COMMAND);
+        let questions = |part: &[usize]| {
+            let part: Vec<_> = part.iter().map(|&place| &claims[place]).collect();
+            [cursors_of(keys, &part), records_of(keys, &part)]
+        };
+        let time = std::iter::once(redis::cmd("TIME"));
+        let commands = time.chain(parts().flat_map(questions)).collect();
+        // Of the claims nothing was applied, whatever became of it.
         let unavailable = |error| match error {
             StoreError::Unknown(why) => StoreError::Unavailable(why),
             other => other,
         };
-        let mut replies =
-            link.send(Purpose::Witness, commands).await.map_err(unavailable)?.into_iter();
+        let answer = link.send(Purpose::Witness, commands).await.map_err(unavailable)?;
+        let mut replies = answer.into_iter();
         let Some(Ok(time)) = replies.next() else { continue };
-        let (now, mut places) = (reply::time(time)?, places.iter());
-        for part in parts {
-            let (cursors, records) = (replies.next(), replies.next());
-            let seen = seen(now, &part, cursors, records);
-            for (verdict, &place) in seen.into_iter().zip(places.by_ref()) {
-                verdicts[place] = verdict;
+        let now = reply::time(time)?;
+        for part in parts() {
+            let (Some(cursors), Some(records)) =
+                (values(replies.next(), part.len()), values(replies.next(), part.len()))
+            else {
+                continue;
+            };
+            for ((&place, cursor), record) in part.iter().zip(cursors).zip(records) {
+                verdicts[place] = verdict(now, &claims[place], cursor, record);
             }
         }
     }
@@ -84,19 +87,12 @@ fn records_of(keys: &Keys, claims: &[&Claim]) -> Cmd {
     call
 }
 
-/// What the answers to both say of each claim; nothing where they are none.
-fn seen(
-    now: ClusterTime,
-    claims: &[&Claim],
-    cursors: Option<Result<Value>>,
-    records: Option<Result<Value>>,
-) -> Vec<Option<Verdict>> {
-    let (Some(Ok(Value::Array(cursors))), Some(Ok(Value::Array(records)))) = (cursors, records)
-    else {
-        return vec![None; claims.len()];
-    };
-    let each = claims.iter().zip(cursors).zip(records);
-    each.map(|((claim, cursor), record)| verdict(now, claim, cursor, record)).collect()
+/// As many values as were asked for.
+fn values(reply: Option<Result<Value>>, count: usize) -> Option<Vec<Value>> {
+    match reply {
+        Some(Ok(Value::Array(values))) if values.len() == count => Some(values),
+        _ => None,
+    }
 }
 
 /// The verdict of a claim that is lost, and would write nothing.

@@ -1,8 +1,8 @@
 //! One Redis or Valkey server as the store, or the one that sentinels call the master; in
 //! `cluster`, several of them as one.
 //!
-//! Every decision is made inside a Lua script (`scripts/`, one file for each
-//! operation), by the server's clock and in one atomic step; a batch is one round
+//! Every decision that changes something is made inside a Lua script (`scripts/`, one file
+//! for each operation), by the server's clock and in one atomic step; a batch is one round
 //! trip. The rooms, in the order in which a call passes them: the operations in
 //! `claim` (which lets `look` see first who has what others have most likely), `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes`, `outputs` and `tables`;
 //! `batch` cuts a batch into calls; `server` is what they go to; `link` sends them, and `acks` has replicas

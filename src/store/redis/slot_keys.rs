@@ -160,7 +160,9 @@ pub(super) fn write_cursor_field(field: &mut String, job: &JobName, digest: Sche
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ClusterTime;
     use crate::name::ClusterName;
+    use crate::slot::TriggerId;
     use crate::store::redis::keys::mark_beside;
 
     #[test]
@@ -169,10 +171,11 @@ mod tests {
         let slot: Slot = "backup@2026-11-22T03:00:00Z".parse().unwrap();
         assert_eq!(keys.slot(&slot), "prod:{prod.0}:slot:backup@2026-11-22T03:00:00Z");
         let mut many = SlotKeys::new(&keys);
-        let asked = "a@2026-11-22T03:00:00Z#0193f7a1-7b1c-7000-8000-0123456789ab";
-        for text in [asked, "a@1970-01-01T00:00:00Z", "b@2026-11-22T03:00:00Z", asked] {
-            let slot: Slot = text.parse().unwrap_or_else(|error| panic!("{text}: {error}"));
-            assert_eq!(many.of(&slot), keys.slot(&slot));
+        let asked = TriggerId::new(ClusterTime::from_unix_millis(1_795_316_400_000));
+        let asked = Slot::triggered(slot.job.clone(), asked);
+        let first = Slot::scheduled(slot.job.clone(), SlotTime::from_unix_seconds(0));
+        for slot in [&asked, &first, &slot, &asked] {
+            assert_eq!(many.of(slot), keys.slot(slot));
         }
         assert_eq!(keys.fence(), "prod:{prod.0}:fence");
         assert_eq!(mark_beside(keys.slot(&slot).as_bytes()), b"prod:{prod.0}:mark");

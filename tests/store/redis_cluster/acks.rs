@@ -109,6 +109,24 @@ async fn without_the_replica_of_its_master_nothing_counts_it_is_said_why_and_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_look_follows_a_bucket_that_has_moved() {
+    let cluster = ServerCluster::start(3, 1);
+    let (one, other) = (acknowledged(&cluster), acknowledged(&cluster));
+    let held = claim_of(&due(&one, "backup").await, LONG);
+    win(&one, &claimant("web-1"), &held).await;
+    let look = || Claim { looks_first: true, ..claim_of(&held.slot, LONG) };
+    let seen = async |store: &RedisCluster| {
+        holder(try_claim(store, &claimant("web-2"), &look()).await).token
+    };
+    assert_eq!(seen(&other).await, held.token);
+    let (from, _) = pair(&cluster, BUCKET);
+    cluster.move_slot(cluster.hash_slot(&key(BUCKET, "open")), from, (from + 1) % 3);
+    // This one knows the way as it was.
+    assert_eq!(seen(&other).await, held.token);
+    assert_eq!(*other.health().borrow(), Health::Up);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_acknowledgement_of_a_master_that_has_the_bucket_no_more_is_none() {
     let cluster = ServerCluster::start(3, 1);
     let (one, other) = (acknowledged(&cluster), acknowledged(&cluster));

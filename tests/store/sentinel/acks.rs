@@ -123,7 +123,12 @@ async fn what_a_look_sees_and_no_replica_has_is_not_relied_on() {
     let answer = store.claim(&other, &look).await;
     let Err(StoreError::Unavailable(why)) = &answer else { panic!("{answer:?}") };
     assert!(why.contains("0 of 1 replicas acknowledged"), "{why}");
+    let mut health = store.health();
+    assert!(health.wait_for(|health| matches!(health, Health::Down(_))).await.is_ok());
     group.servers[1].resume();
+    // That it counts again is seen by looks alone.
+    eventually("the look counts", async || store.claim(&other, &look).await.is_ok()).await;
+    assert!(health.wait_for(|health| *health == Health::Up).await.is_ok());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

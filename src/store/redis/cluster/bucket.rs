@@ -179,6 +179,11 @@ impl Bucket {
                     values.push(value);
                 }
                 Way::Moved(Some(to)) if to != *owner => self.routes.moved(self.number, to),
+                // A look waits for nothing: what it does not see is claimed.
+                _ if purpose == Purpose::Witness => {
+                    let why = "its hash slot is being moved".to_owned();
+                    errand.answer(&[place], Err(StoreError::Unavailable(why)));
+                }
                 Way::Moved(_) => {
                     self.routes.want_map();
                     moves.moving = true;
@@ -191,7 +196,10 @@ impl Bucket {
         }
         if !here.is_empty() {
             errand.answer(&here, link.judge(purpose, Ok(values)));
-            self.routes.goes_on(self.number);
+            // What was seen is no proof: `TIME` is answered everywhere.
+            if purpose != Purpose::Witness {
+                self.routes.goes_on(self.number);
+            }
         }
         moves
     }
