@@ -90,7 +90,7 @@ impl Engine {
     }
 
     fn claim(&self, slot: Slot, pending: &Pending) -> Claim {
-        let Pending { job, token, cause, start_by, looks_first, .. } = pending;
+        let Pending { job, token, cause, start_by, .. } = pending;
         let known = Known {
             opened: self.phase == Phase::Open,
             gap: self.gaps.contains_key(&crate::daemon::gaps::key(job)),
@@ -98,7 +98,7 @@ impl Engine {
         };
         let advance = rules::advances(*cause, known);
         let claim = rules::claim(job, &self.settings, slot, *token, *cause, *start_by, advance);
-        Claim { looks_first: *looks_first, ..claim }
+        Claim { looks_first: pending.looks_first, ..claim }
     }
 
     pub(super) fn on_claims_answered(
