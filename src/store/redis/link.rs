@@ -43,7 +43,6 @@ pub(super) enum Purpose {
     Read,
     /// A read of what must not be forgotten. Where replicas are to acknowledge writes, it
     /// is unknown until they have whatever it was answered from.
-    #[cfg_attr(not(feature = "daemon"), expect(dead_code, reason = "locks are never read so"))]
     Witness,
     Write,
     /// A write that must not be forgotten. Where replicas are to acknowledge such
