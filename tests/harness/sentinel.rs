@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::proxy::Proxy;
 use super::redis_server::{Builder, RedisServer};
-use super::{processes, until};
+use super::{PATIENCE, processes, until, until_within};
 
 /// What the sentinels call the master.
 pub(crate) const MASTER: &str = "main";
@@ -191,7 +191,9 @@ impl Group {
     /// Waits until all others are replicas of `master` and have all that it has now.
     pub(crate) fn until_in_step(&self, master: usize) {
         let mut has = None;
-        until("all replicas are in step", || {
+        // Sentinels turn a master that comes back into a replica when they have found nobody
+        // down for eight seconds together, which takes a while on a busy machine.
+        until_within(PATIENCE * 3, "all replicas are in step", || {
             let about = self.servers[master].cli_text(&["INFO", "replication"]);
             if field(&about, "role") != "master" {
                 return false;

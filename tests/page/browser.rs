@@ -234,7 +234,17 @@ impl Browser {
 
     /// Types into what has the focus.
     pub(crate) async fn press(&self, keys: &str) {
-        self.client.active_element().await.unwrap().send_keys(keys).await.unwrap();
+        // What has the focus may not be drawn yet: then nothing was typed.
+        for _ in 0..20 {
+            let typed = self.client.active_element().await.unwrap().send_keys(keys).await;
+            match typed {
+                Err(error) if error.to_string().contains("not interactable") => {
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                typed => return typed.unwrap(),
+            }
+        }
+        panic!("nothing can be typed into what has the focus");
     }
 
     /// Types into a field.
