@@ -59,12 +59,12 @@ fn storm(min_acks: u32) -> Storm {
     Storm { site, killed: nodes, nodes: anew, scope, _group: group }
 }
 
-/// Kills the master `from`, waits for `to` in its place, and for `from` as its replica.
+/// Kills the master `from`, waits for `to` in its place, and until both are in step.
 fn fail_over(group: &mut Group, from: usize, to: usize) {
     group.servers[from].kill9();
     group.until_master(to);
     group.servers[from].restart();
-    group.until_in_step(to);
+    group.until_whole();
 }
 
 #[test]
