@@ -1,7 +1,7 @@
 //! The main promise from outside: real daemons, real stores, real jobs, and an
 //! oracle that the jobs themselves write.
 //!
-//! A storm lasts `SOLOCRON_TEST_STORM_SECONDS`, 15 by default. The nodes of a test
+//! A storm lasts `SOLOCRON_TEST_STORM_SECONDS`, 20 by default. The nodes of a test
 //! that fails leave their whole logs in the folder `SOLOCRON_TEST_LOGS`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]

@@ -11,7 +11,7 @@ use solocron::clock::BootInstant;
 /// How long a storm lasts.
 pub(crate) fn length() -> Duration {
     let seconds = std::env::var("SOLOCRON_TEST_STORM_SECONDS").ok();
-    Duration::from_secs(seconds.map_or(15, |text| text.parse().expect("a number of seconds")))
+    Duration::from_secs(seconds.map_or(20, |text| text.parse().expect("a number of seconds")))
 }
 
 /// Whether storms are to be long.

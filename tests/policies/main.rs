@@ -1,7 +1,7 @@
 //! What a job wants when a slot cannot simply run, and what people ask of the whole
 //! cluster: real daemons, real stores, real jobs.
 //!
-//! A storm lasts `SOLOCRON_TEST_STORM_SECONDS`, 10 by default. The nodes of a test
+//! A storm lasts `SOLOCRON_TEST_STORM_SECONDS`, 20 by default. The nodes of a test
 //! that fails leave their whole logs in the folder `SOLOCRON_TEST_LOGS`.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests may")]

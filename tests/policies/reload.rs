@@ -40,7 +40,7 @@ fn reload(nodes: &[Node]) {
 /// How long a storm lasts.
 fn length() -> Duration {
     let seconds = std::env::var("SOLOCRON_TEST_STORM_SECONDS").ok();
-    Duration::from_secs(seconds.map_or(10, |text| text.parse().expect("a number of seconds")))
+    Duration::from_secs(seconds.map_or(20, |text| text.parse().expect("a number of seconds")))
 }
 
 fn tables_loaded_in_a_storm_lose_no_slot_and_run_none_twice(ground: Ground) {
