@@ -1,8 +1,8 @@
 //! A crowd of replicas on one store: what they ask of it, who gets the slots, and how late
 //! they come, by the code by which a node decides when it tries a slot.
 //!
-//! The store is a queue that takes a fixed time for each claim, by what comes of it. Nodes are a little out of
-//! step, as they are. `SOLOCRON_TEST_CROWD=1000x1000000` has so many replicas and jobs
+//! The store is a queue that takes a fixed time for each claim, by what comes of it. Nodes
+//! are a little out of step, as they are. `SOLOCRON_TEST_CROWD=1000x1000000` has so many replicas and jobs
 //! (30 and 20,000 by default); every job is due once in four hours, half of them at a full
 //! minute.
 

@@ -3,12 +3,13 @@
 //!
 //! Every decision that changes something is made inside a Lua script (`scripts/`, one file
 //! for each operation), by the server's clock and in one atomic step; a batch is one round
-//! trip. The rooms, in the order in which a call passes them: the operations in
-//! `claim` (which lets `look` see first who has what others have most likely), `settle`, `sweep`, `control`, `cursors`, `ledger`, `nodes`, `outputs` and `tables`;
-//! `batch` cuts a batch into calls; `server` is what they go to; `link` sends them, and `acks` has replicas
-//! acknowledge them; `supervise` keeps the connection that `dial` makes, to the master
-//! that `sentinel` was told where there are some; `reply`, `record` and `entry` read
-//! what comes back. `keys` names every key.
+//! trip. The rooms, in the order in which a call passes them: the operations in `claim`
+//! (before which `look` sees who has what others have most likely), `settle`, `sweep`,
+//! `control`, `cursors`, `ledger`, `nodes`, `outputs` and `tables`; `batch` cuts a batch
+//! into calls; `server` is what they go to; `link` sends them, and `acks` has replicas
+//! acknowledge them; `supervise` keeps the connection that `dial` makes, to the master that
+//! `sentinel` was told where there are some; `reply`, `record` and `entry` read what comes
+//! back. `keys` names every key.
 //! Locks that stand alone are in `locks`, asked for together by `combine`; `calls` hears
 //! when one is released.
 //!
