@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod disk;
 pub(crate) mod figures;
 pub(crate) mod filled;
+pub(crate) mod folder;
 pub(crate) mod lives;
 pub(crate) mod memory;
 pub(crate) mod monitor;

@@ -118,6 +118,30 @@ pub(crate) fn end_with_variable(variable: &str) {
     });
 }
 
+/// Kills a process and all that came of it, and waits until they are gone. For those that
+/// hide their environment; who has left its parent is not found.
+pub(crate) fn end_tree(root: i32) {
+    let mut tree = vec![root];
+    let mut known = 0;
+    // Stopped level by level, from above, so that none starts another meanwhile.
+    while known < tree.len() {
+        let level = tree.split_off(known);
+        for &pid in &level {
+            let _gone = kill(Pid::from_raw(pid), Signal::SIGSTOP);
+        }
+        let below: Vec<i32> = level.iter().flat_map(|pid| children(*pid)).collect();
+        tree.extend(level);
+        known = tree.len();
+        tree.extend(below);
+    }
+    for &pid in &tree {
+        let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
+    }
+    until("all that came of a process is gone", || {
+        tree.iter().all(|pid| threads(*pid as u32).iter().all(|state| matches!(state, 'Z' | 'X')))
+    });
+}
+
 /// How often the threads of a process have gone to sleep and were woken, so far.
 pub(crate) fn wake_ups(pid: u32) -> u64 {
     let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("it lives");

@@ -96,6 +96,7 @@ impl Browser {
             .arg("--port=0")
             .env("SOLOCRON_TEST_BROWSER", &mark)
             // Where it would keep what is not in the profile.
+            .env("TMPDIR", profile.path())
             .env("XDG_CONFIG_HOME", profile.path().join("config"))
             .env("XDG_CACHE_HOME", profile.path().join("cache"))
             .stdin(Stdio::null())
@@ -311,7 +312,8 @@ fn seen(css: &str) -> String {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _gone = self.driver.kill();
+        // What writes to the profile has overwritten its environment.
+        processes::end_tree(self.driver.id() as i32);
         let _reaped = self.driver.wait();
         processes::end_with_variable(&format!("SOLOCRON_TEST_BROWSER={}", self.mark));
     }

@@ -69,6 +69,7 @@ async fn a_full_disk_refuses_the_whole_batch_and_passes() {
     let claimed = store.claim(&claimant(), &claims).await.unwrap();
     assert!(claimed.iter().all(|claimed| matches!(claimed.verdict, Verdict::Won(_))));
     assert_eq!(*store.health().borrow(), Health::Up);
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -94,6 +95,7 @@ async fn a_disk_that_hangs_is_unknown_to_who_was_writing_and_unavailable_to_who_
 
     tokio::time::sleep(BOUND * 3).await;
     assert_eq!(store.slot(&claims[0].slot).await.unwrap().record, None, "nor is it later");
+    store.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -128,4 +130,5 @@ async fn every_question_of_the_daily_round_has_its_index() {
         assert!(sql == ledger::OF_SLOT || !plan.contains("TEMP B-TREE"), "it sorts: {plan}");
         assert!(!plan.contains("SCAN ledger") && !plan.contains("SCAN slots"), "{sql}: {plan}");
     }
+    store.close().await;
 }

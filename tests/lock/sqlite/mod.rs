@@ -7,14 +7,15 @@ use std::time::Duration;
 use rusqlite::Connection;
 
 use crate::contract::{Fixture, Need};
+use crate::harness::folder::Folder;
 
 mod files;
 
 /// A file in a directory of its own.
 pub(crate) struct File {
-    dir: tempfile::TempDir,
     /// Another process's transaction that does not end.
     stuck: Mutex<Option<Connection>>,
+    dir: Folder,
 }
 
 impl File {
@@ -34,7 +35,7 @@ impl Fixture for File {
     const OFFERS: &'static [Need] = &[Need::Stops, Need::Timers, Need::StrictQueue];
 
     fn start() -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), stuck: Mutex::new(None) }
+        Self { stuck: Mutex::new(None), dir: Folder::new() }
     }
 
     fn address(&self) -> String {

@@ -21,6 +21,7 @@ use solocron::store::{Completion, Forfeit, MissedReport, Ownership, Store, Sweep
 
 use super::options;
 use crate::contract::*;
+use crate::harness::folder::Folder;
 use crate::harness::redis_server::RedisServer;
 
 const HISTORIES: u64 = 12;
@@ -387,7 +388,7 @@ impl World {
 
 async fn play(histories: std::ops::Range<u64>) {
     let server = RedisServer::start();
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     for seed in histories {
         let mut world = World::start(&server, dir.path(), seed).await;
         world.told.push(format!("seed {seed}"));

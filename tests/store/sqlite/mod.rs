@@ -9,6 +9,7 @@ use solocron::store::sqlite::{Options, SqliteStore};
 use solocron::store::{Result, Store, StoreError};
 
 use crate::contract::*;
+use crate::harness::folder::Folder;
 
 mod clocks;
 mod faults;
@@ -20,7 +21,7 @@ contract!(crate::sqlite::SqliteFixture);
 
 /// A file in a directory of its own.
 pub(crate) struct SqliteFixture {
-    dir: tempfile::TempDir,
+    dir: Folder,
 }
 
 impl SqliteFixture {
@@ -55,7 +56,7 @@ fn refusal(path: &Path) -> StoreError {
 
 impl Fixture for SqliteFixture {
     async fn start() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self { dir: Folder::new() }
     }
 
     async fn store(&self) -> Arc<dyn Store> {

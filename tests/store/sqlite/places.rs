@@ -16,7 +16,7 @@ fn mode(path: &Path) -> u32 {
 
 #[tokio::test]
 async fn a_missing_directory_is_made_and_all_is_private() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     let state = dir.path().join("state").join("solocron");
     let path = state.join("solocron.db");
     let store = open(&path, patient()).unwrap();
@@ -30,7 +30,7 @@ async fn a_missing_directory_is_made_and_all_is_private() {
 
 #[tokio::test]
 async fn a_name_that_means_something_to_sqlite_is_just_a_name() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     for name in [":memory:", "file:x?mode=memory", "with space", "ünï"] {
         let path = dir.path().join(name);
         let store = open(&path, patient()).unwrap();
@@ -41,7 +41,7 @@ async fn a_name_that_means_something_to_sqlite_is_just_a_name() {
 
 #[test]
 fn a_directory_in_the_way_is_refused_in_words() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     let text = refusal(dir.path()).to_string();
     let shown = dir.path().display();
     assert_eq!(
@@ -55,7 +55,7 @@ fn a_directory_in_the_way_is_refused_in_words() {
 
 #[test]
 fn a_file_where_a_directory_should_be_is_refused_in_words() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
     let text = refusal(&file.join("solocron.db")).to_string();
@@ -73,7 +73,7 @@ fn a_place_that_cannot_be_written_is_refused_in_words() {
 
 #[test]
 fn what_is_not_a_database_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     let path = dir.path().join("notes.txt");
     let notes = "buy milk\n".repeat(1000);
     std::fs::write(&path, &notes).unwrap();
@@ -85,7 +85,7 @@ fn what_is_not_a_database_is_refused_and_left_alone() {
 
 #[test]
 fn the_database_of_another_program_is_refused_and_left_alone() {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = Folder::new();
     let path = dir.path().join("places.sqlite");
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("CREATE TABLE bookmarks (url TEXT)").unwrap();
