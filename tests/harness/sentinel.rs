@@ -190,40 +190,32 @@ impl Group {
 
     /// Waits until all others are replicas of `master` and have all that it has now.
     pub(crate) fn until_in_step(&self, master: usize) {
-        let mut has = None;
-        until("all replicas are in step", || {
-            let about = self.servers[master].cli_text(&["INFO", "replication"]);
-            if field(&about, "role") != "master" {
-                return false;
-            }
-            // What is written meanwhile is not waited for: somebody may go on and on.
-            let wanted = *has.get_or_insert_with(|| offset(field(&about, "master_repl_offset")));
-            self.are_at(&about, wanted)
-        });
+        self.until_led(PATIENCE, || Some(master));
     }
 
     /// The same of whichever server is the master, for its sentinels and for itself: on a
     /// busy machine they may have found the one that was made it too slow, and another is.
     pub(crate) fn until_whole(&self) {
-        let mut has = None;
         // They turn a master that comes back into a replica when they have found nobody down
         // for eight seconds together.
-        until_within(
-            PATIENCE * 3,
-            "some server is the master and all replicas are in step",
-            || {
-                let Some(master) = self.master() else { return false };
-                let about = self.servers[master].cli_text(&["INFO", "replication"]);
-                if field(&about, "role") != "master" {
-                    return false;
-                }
-                let now = offset(field(&about, "master_repl_offset"));
-                let (of, wanted) = has.unwrap_or((master, now));
-                let wanted = if of == master { wanted.min(now) } else { now };
-                has = Some((master, wanted));
-                self.are_at(&about, wanted)
-            },
-        );
+        self.until_led(PATIENCE * 3, || self.master());
+    }
+
+    fn until_led(&self, patience: Duration, by: impl Fn() -> Option<usize>) {
+        let mut has = None;
+        until_within(patience, "some server is the master and all replicas are in step", || {
+            let Some(master) = by() else { return false };
+            let about = self.servers[master].cli_text(&["INFO", "replication"]);
+            if field(&about, "role") != "master" {
+                return false;
+            }
+            // What is written meanwhile is not waited for: somebody may go on and on.
+            let now = offset(field(&about, "master_repl_offset"));
+            let (of, wanted) = has.unwrap_or((master, now));
+            let wanted = if of == master { wanted.min(now) } else { now };
+            has = Some((master, wanted));
+            self.are_at(&about, wanted)
+        });
     }
 
     /// Whether all others are replicas of `master` and have all that it has.
