@@ -76,11 +76,27 @@ impl Body {
     /// [`BadTemplate`].
     pub fn new(template: &str) -> Result<Self, BadTemplate> {
         let body = Self(template.into());
+        if let Some(name) = body.unknown_variable() {
+            let why = format!("there is no `{name}`{}", nearest(&name));
+            let at = template.find(name.as_str()).map(|from| from..from + name.len());
+            return Err(BadTemplate { why, at });
+        }
         for sample in Notice::samples() {
             body.try_render(&sample)
                 .map_err(|error| BadTemplate { why: words(&error), at: place(&error, template) })?;
         }
         Ok(body)
+    }
+
+    /// A variable that no notice has. To be rendered is no proof of all: a branch may not be
+    /// taken, and some filters take what is undefined for null.
+    fn unknown_variable(&self) -> Option<String> {
+        let environment = Environment::new();
+        let template = environment.template_from_str(&self.0).ok()?;
+        let globals: Vec<_> = environment.globals().map(|(name, _)| name).collect();
+        let mut unknown: Vec<_> = template.undeclared_variables(false).into_iter().collect();
+        unknown.retain(|name| !globals.contains(&name.as_str()) && !fields().contains(name));
+        unknown.into_iter().min()
     }
 
     /// Whether all that comes of it is JSON.
@@ -107,6 +123,25 @@ impl Body {
         environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
         environment.set_fuel(Some(FUEL));
         environment.render_str(&self.0, minijinja::value::Serde(notice))
+    }
+}
+
+/// The variables of a template.
+fn fields() -> Vec<String> {
+    let [all, _] = Notice::samples();
+    match serde_json::to_value(all) {
+        Ok(serde_json::Value::Object(fields)) => fields.into_iter().map(|(name, _)| name).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// What may have been meant by `name`.
+fn nearest(name: &str) -> String {
+    let fields = fields();
+    let distance = |field: &&String| strsim::damerau_levenshtein(field, name);
+    match fields.iter().min_by_key(distance) {
+        Some(field) if distance(&field) <= 2 => format!("; did you mean `{field}`?"),
+        _ => format!("; there are {}", fields.join(", ")),
     }
 }
 
@@ -160,9 +195,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_field_may_be_made_or_be_of_the_language() {
+        let template = "{% set x = range(3) %}{% for y in x %}{{ loop.index ~ y }}{% endfor %}";
+        assert!(Body::new(template).is_ok());
+    }
+
+    #[test]
     fn what_cannot_be_rendered_is_refused_with_its_place() {
         for (template, why) in [
-            ("{{ nope }}", "undefined value"),
+            ("{{ nonsense }}", "there is no `nonsense`; there are alert, at, "),
+            ("{{ mesage | tojson }}", "there is no `mesage`; did you mean `message`?"),
+            ("{% if error %}{{ eror }}{% endif %}", "did you mean `error`?"),
+            ("{{ message.nope.nope }}", "undefined value"),
             ("a\n{% if %}", "syntax error"),
             ("{{ message | nope }}", "unknown filter"),
             (

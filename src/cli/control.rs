@@ -2,6 +2,7 @@
 //! cluster. Each is written into the store and returns; the nodes see it within a
 //! second or so.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -20,7 +21,8 @@ const TRIGGER_KEPT: Duration = Duration::from_secs(30 * 86_400);
 #[command(after_help = "\
 The run is one more slot of the job, named by the id that is printed; `solocron slot JOB ID` tells
 what became of it. It runs also while the job is paused or not enabled. With overlap = \"replace\"
-it takes the place of the run in progress, else it waits for that, unless overlap = \"allow\".")]
+it takes the place of the run in progress, else it waits for that, unless overlap = \"allow\".
+One that no node may run waits for 30 days; what waits cannot be withdrawn.")]
 pub(super) struct Trigger {
     /// The job to run
     #[arg(value_name = "JOB")]
@@ -47,7 +49,7 @@ pub(super) struct Resume {
 #[derive(Debug, Args)]
 pub(super) struct Cancel {
     /// The run, as the log and `solocron slot` name it
-    #[arg(value_name = "RUN_ID")]
+    #[arg(value_name = "RUN_ID", value_parser = run_id)]
     run: RunId,
 }
 
@@ -61,7 +63,7 @@ pub(super) struct Reload {
 impl Trigger {
     pub(super) fn perform(self, place: &Place) -> Result<ExitCode, Failure> {
         let slot = place.with_store(async |reach| {
-            known(&reach, &self.job)?;
+            known(&reach, &self.job).await?;
             let id = match self.id {
                 Some(id) => id,
                 None => TriggerId::new(reach.store.time().await?),
@@ -90,7 +92,7 @@ impl Resume {
 
 fn set_pause(place: &Place, job: &JobName, pause: bool, word: &str) -> Result<ExitCode, Failure> {
     let changed = place.with_store(async |reach| {
-        known(&reach, job)?;
+        known(&reach, job).await?;
         Ok(reach.store.pause(job, pause).await?)
     })?;
     let told = match (changed, pause) {
@@ -108,7 +110,8 @@ impl Cancel {
         let cancelled = place.with_store(async |Reach { store, .. }| {
             store.cancel(run).await?.ok_or_else(|| {
                 Failure::Failed(format!(
-                    "there is no run {run} in progress; `solocron history` lists those that ended"
+                    "there is no run {run} in progress; `solocron history --format json` has the \
+                     ids of those that ended"
                 ))
             })
         })?;
@@ -146,14 +149,39 @@ impl Reload {
     }
 }
 
-/// A job that the table at hand does not have is a spelling mistake.
-fn known(reach: &Reach<'_>, job: &JobName) -> Result<(), Failure> {
-    match reach.jobs {
-        Some(jobs) if jobs.get(job).is_none() => {
-            Err(Failure::Failed(place::unknown_job(job, jobs)))
-        }
-        _ => Ok(()),
+/// A job that the table at hand does not have is a spelling mistake; so is, where there is
+/// none, one that no node has.
+async fn known(reach: &Reach<'_>, job: &JobName) -> Result<(), Failure> {
+    if let Some(jobs) = reach.jobs {
+        return match jobs.get(job) {
+            Some(_) => Ok(()),
+            None => Err(Failure::Failed(place::unknown_job(job, jobs))),
+        };
     }
+    let tables: BTreeSet<String> =
+        reach.store.nodes().await?.into_iter().map(|node| node.table).collect();
+    let mut names = BTreeSet::new();
+    for digest in &tables {
+        let jobs = reach.store.table(digest).await?.unwrap_or_default();
+        names.extend(jobs.into_iter().map(|(name, _)| name));
+    }
+    // Where no node is up, or none has told of its jobs yet, nobody knows.
+    if names.is_empty() || names.contains(job) {
+        return Ok(());
+    }
+    Err(Failure::Failed(match place::nearest(job, &names) {
+        Some(nearest) => format!("no node has a job {job}; did you mean {nearest}?"),
+        None => format!("no node has a job {job}"),
+    }))
+}
+
+/// Reads the id of a run.
+fn run_id(text: &str) -> Result<RunId, String> {
+    text.parse().map_err(|_| {
+        "a run has an id like 01a22ea7-3c5e-7f00-8000-4a6f1c2b9d3e; the log has it, and \
+         `solocron slot JOB TIME`, and `solocron status --format json` of those in progress"
+            .to_owned()
+    })
 }
 
 /// Where it was asked, as the name of a node.

@@ -93,7 +93,10 @@ fn row(record: &Record) -> Vec<String> {
         _ => String::new(),
     };
     vec![
-        format!("{}@{}", record.job, record.slot),
+        match &record.trigger_id {
+            None => format!("{}@{}", record.job, record.slot),
+            Some(id) => format!("{}@{}#{id}", record.job, record.slot),
+        },
         record.outcome.to_owned(),
         or_dash(record.node.clone()),
         or_dash(record.attempt.map(|attempt| attempt.to_string())),

@@ -37,14 +37,14 @@ pub(super) fn since(text: &str, now: Timestamp) -> Result<Timestamp, Failure> {
     })
 }
 
-/// `in 3h 12m`: from `now` to `at`, the two largest units.
+/// `in 3h 12m` or `3h 12m ago`: from `now` to `at`, the two largest units.
 pub(super) fn distance(at: Timestamp, now: Timestamp) -> String {
     let seconds = at.as_second() - now.as_second();
     let span = match seconds.unsigned_abs() {
         seconds @ 0..60 => format!("{seconds}s"),
         seconds => span(Duration::from_secs(seconds)),
     };
-    if seconds >= 0 { format!("in {span}") } else { format!("{span} ago") }
+    if at > now { format!("in {span}") } else { format!("{span} ago") }
 }
 
 /// `3h 12m`, `4.2s`, `12ms`: the two largest units.
@@ -96,6 +96,9 @@ mod tests {
         for (at, expected) in [
             ("2026-11-22T03:00:07.9Z", "in 7s"),
             ("2026-11-22T02:58:59Z", "1m 1s ago"),
+            ("2026-11-22T02:59:59.9Z", "1s ago"),
+            ("2026-11-22T03:00:00Z", "0s ago"),
+            ("2026-11-22T03:00:00.9Z", "in 0s"),
             ("2026-11-23T04:00:00Z", "in 1d 1h"),
         ] {
             assert_eq!(distance(at.parse().unwrap(), now), expected);

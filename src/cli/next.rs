@@ -30,10 +30,10 @@ pub(super) struct Next {
     #[arg(long, value_name = "EXPR")]
     schedule: Option<String>,
     /// The zone of the schedule [default: UTC]
-    #[arg(long, value_name = "ZONE", requires = "schedule")]
+    #[arg(long, value_name = "ZONE", requires = "schedule", conflicts_with = "jobs")]
     tz: Option<String>,
     /// The job that the schedule's H is for
-    #[arg(long, value_name = "NAME", requires = "schedule")]
+    #[arg(long, value_name = "NAME", requires = "schedule", conflicts_with = "jobs")]
     job: Option<JobName>,
     /// How many slots of each [default: 5, or 1 when no job is named]
     #[arg(long, value_name = "N", value_parser = at_least_one, allow_negative_numbers = true)]

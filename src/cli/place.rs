@@ -218,16 +218,20 @@ pub(super) fn underlined(expression: &str, error: &ScheduleError) -> String {
 
 /// What to say of a job that the table does not have.
 pub(super) fn unknown_job(name: &JobName, table: &JobTable) -> String {
-    let nearest = table
-        .iter()
-        .map(|job| (strsim::damerau_levenshtein(job.name.as_str(), name.as_str()), &job.name))
-        .min();
-    match nearest {
-        Some((distance, nearest)) if distance <= 3 => {
-            format!("there is no job {name}; did you mean {nearest}?")
-        }
-        _ => format!("there is no job {name} in the table"),
+    match nearest(name, table.iter().map(|job| &job.name)) {
+        Some(nearest) => format!("there is no job {name}; did you mean {nearest}?"),
+        None => format!("there is no job {name} in the table"),
     }
+}
+
+/// What may have been meant by `name`.
+pub(super) fn nearest<'n>(
+    name: &JobName,
+    names: impl IntoIterator<Item = &'n JobName>,
+) -> Option<&'n JobName> {
+    let distance = |known: &JobName| strsim::damerau_levenshtein(known.as_str(), name.as_str());
+    let (distance, nearest) = names.into_iter().map(|known| (distance(known), known)).min()?;
+    (distance <= 3).then_some(nearest)
 }
 
 /// Tells the user on standard error why the command did not do what was asked.

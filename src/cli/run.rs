@@ -12,11 +12,12 @@ use tokio::sync::mpsc;
 use super::{Failure, Place, place};
 use crate::alert::watch::OpenLocks;
 use crate::clock::BootInstant;
-use crate::config::{ClusterConfig, Config, LogFormat, Severity};
+use crate::config::{ClusterConfig, Config, HttpConfig, LogConfig, LogFormat, Severity};
 use crate::daemon::engine::{Identity, Settings};
 use crate::daemon::shell::{End, Loader, Request, Shell};
 use crate::http::Door;
 use crate::http::metrics::Counts;
+use crate::http::tokens::Tokens;
 use crate::ledger::Retention;
 use crate::log::{self, events};
 use crate::node::BootId;
@@ -78,8 +79,9 @@ impl Run {
         if let Err(error) = crate::run::raise_open_files() {
             tracing::warn!(%error, "the limit on open files stays as it is");
         }
-        let loader = loader(place.clone(), self.node, &config);
-        let end = runtime.block_on(live(config, loader, &watchers))?;
+        let tokens = Tokens::of(config.http.as_ref());
+        let loader = loader(place.clone(), self.node, &config, tokens.clone());
+        let end = runtime.block_on(live(config, loader, tokens, &watchers))?;
         let End { killed, settled, hurried } = end;
         watchers.close(if hurried { Duration::ZERO } else { LAST_SPANS });
         events::node_stopped(killed);
@@ -159,7 +161,12 @@ impl Watchers {
 }
 
 /// The node's whole life.
-async fn live(config: Config, loader: Arc<Loader>, watchers: &Watchers) -> Result<End, Failure> {
+async fn live(
+    config: Config,
+    loader: Arc<Loader>,
+    tokens: Tokens,
+    watchers: &Watchers,
+) -> Result<End, Failure> {
     let requests = requests()?;
     let cluster = &config.cluster;
     let shortest = shortest_lease(&config);
@@ -179,7 +186,8 @@ async fn live(config: Config, loader: Arc<Loader>, watchers: &Watchers) -> Resul
     // Before anything is claimed: who cannot be looked at as the config says does not start.
     let door = match config.http {
         Some(http) => {
-            Some(Door::build(http).await.map_err(|error| Failure::Failed(error.to_string()))?)
+            let door = Door::build(http, tokens).await;
+            Some(door.map_err(|error| Failure::Failed(error.to_string()))?)
         }
         None => None,
     };
@@ -226,9 +234,8 @@ fn settings(cluster: &ClusterConfig) -> Settings {
 
 /// What loads the table anew: from the same places, by the same rules. One with errors
 /// is told and not used.
-fn loader(place: Place, node: Option<String>, config: &Config) -> Arc<Loader> {
-    let (cluster, log) = (config.cluster.clone(), config.log.clone());
-    let shortest = shortest_lease(config);
+fn loader(place: Place, node: Option<String>, config: &Config, tokens: Tokens) -> Arc<Loader> {
+    let began = Began::with(config);
     Arc::new(move || {
         let config = match place.load(node.clone(), None) {
             Ok(config) => config,
@@ -251,24 +258,66 @@ fn loader(place: Place, node: Option<String>, config: &Config) -> Arc<Loader> {
             config.jobs.len(),
             &config.jobs.digest().to_string(),
         );
-        let new = &config.cluster;
-        let fixed = (&new.name, &new.node, &new.store, new.heartbeat)
-            == (&cluster.name, &cluster.node, &cluster.store, cluster.heartbeat);
-        if !fixed || config.log.filter != log.filter {
+        began.tell_what_stays(&config);
+        if !tokens.exchange(config.http.as_ref()) && config.http.is_some() {
+            tracing::warn!(
+                "[http] has no tokens any more, and they stay as they were: restart the node to \
+                 let everybody in, or nobody"
+            );
+        }
+        let settings = Settings { heartbeat: began.cluster.heartbeat, ..settings(&config.cluster) };
+        Some((config.jobs, settings))
+    })
+}
+
+/// What a node began with and keeps until it ends.
+struct Began {
+    cluster: ClusterConfig,
+    log: LogConfig,
+    http: Option<HttpConfig>,
+    shortest: Duration,
+}
+
+impl Began {
+    fn with(config: &Config) -> Self {
+        Self {
+            cluster: config.cluster.clone(),
+            log: config.log.clone(),
+            http: at_place(config.http.as_ref()),
+            shortest: shortest_lease(config),
+        }
+    }
+
+    /// Says what of a new config counts only when the node is started again.
+    fn tell_what_stays(&self, new: &Config) {
+        let of_node = |cluster: &ClusterConfig| {
+            let ClusterConfig { name, node, store, heartbeat, .. } = cluster;
+            (name.clone(), node.clone(), store.clone(), *heartbeat)
+        };
+        if of_node(&new.cluster) != of_node(&self.cluster) || new.log.filter != self.log.filter {
             tracing::warn!(
                 "the node's name, cluster, store, heartbeat and log stay as they were: restart \
                  it to change them"
             );
         }
-        if shortest_lease(&config) < shortest {
+        if at_place(new.http.as_ref()) != self.http {
+            tracing::warn!(
+                "of [http] only the tokens are as in the new table, the rest stays as it was: \
+                 restart the node to change it"
+            );
+        }
+        if shortest_lease(new) < self.shortest {
             tracing::warn!(
                 "a job has a shorter lease now than any had when this node started: restart it, \
                  so that it waits less long for the store"
             );
         }
-        let settings = Settings { heartbeat: cluster.heartbeat, ..settings(new) };
-        Some((config.jobs, settings))
-    })
+    }
+}
+
+/// `[http]` without its tokens, which alone a reload exchanges.
+fn at_place(http: Option<&HttpConfig>) -> Option<HttpConfig> {
+    http.map(|http| HttpConfig { tokens: Vec::new(), ..http.clone() })
 }
 
 fn shortest_lease(config: &Config) -> Duration {
@@ -299,7 +348,12 @@ fn requests() -> std::io::Result<mpsc::UnboundedReceiver<Request>> {
                     continue;
                 }
             };
-            let request = if asked { Request::Kill } else { Request::Drain(name) };
+            let request = if asked {
+                tracing::warn!("{name} came as well: no run is waited for any more");
+                Request::Kill
+            } else {
+                Request::Drain(name)
+            };
             asked = true;
             service::stopping("draining");
             if sender.send(request).is_err() {

@@ -148,10 +148,17 @@ fn tell(reach: &Reach<'_>, seen: &Snapshot, store: &StoreView, watch: bool) -> i
     }
     listing::print("\n")?;
     let up: Vec<_> = seen.nodes_up(seen.by_now()).collect();
+    let gone: Vec<_> = nodes::nodes(seen, seen.by_now(), None)
+        .into_iter()
+        .filter(|node| !node.alive)
+        .map(|node| gone_row(&node))
+        .collect();
     if up.is_empty() {
         listing::print("no node is up\n")?;
-    } else {
-        let rows = up.into_iter().map(|(node, standing)| node_row(node, standing, seen)).collect();
+    }
+    if !(up.is_empty() && gone.is_empty()) {
+        let up = up.into_iter().map(|(node, standing)| node_row(node, standing, seen));
+        let rows = up.chain(gone).collect();
         listing::table(&["NODE", "STATE", "VERSION", "UP", "RUNNING", "SKEW", "TABLE"], rows)?;
     }
     if !seen.table.is_empty() {
@@ -189,6 +196,20 @@ fn node_row(node: &Heartbeat, standing: Standing, seen: &Snapshot) -> Vec<String
         running.count().to_string(),
         node.skew_ms.map_or_else(|| "-".to_owned(), |skew| format!("{skew:+} ms")),
         node.table.clone(),
+    ]
+}
+
+/// One that ran something within an hour, or was heard of lately, and lives no more.
+fn gone_row(node: &NodeView) -> Vec<String> {
+    let unknown = || "-".to_owned();
+    vec![
+        node.name.clone(),
+        "gone".to_owned(),
+        node.version.clone().unwrap_or_else(unknown),
+        unknown(),
+        node.running.to_string(),
+        unknown(),
+        node.table.clone().unwrap_or_else(unknown),
     ]
 }
 

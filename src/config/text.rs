@@ -22,9 +22,11 @@ pub(super) fn filter(text: &str) -> Result<(), InvalidValue> {
     let alone = text.chars().all(|c| c.is_ascii_alphabetic());
     if alone && !LEVELS.contains(&text.to_ascii_lowercase().as_str()) {
         let lower = text.to_ascii_lowercase();
-        let near = LEVELS.into_iter().find(|level| {
-            lower.starts_with(level) || strsim::damerau_levenshtein(&lower, level) <= 2
-        });
+        let distance = |level: &&str| match lower.starts_with(level) {
+            true => 0,
+            false => strsim::damerau_levenshtein(&lower, level),
+        };
+        let near = LEVELS.into_iter().min_by_key(distance).filter(|near| distance(near) <= 2);
         let invalid = InvalidValue::new(whole, format!("`{}` is not a level", cited(text)));
         return Err(invalid.help(match near {
             Some(level) => format!("did you mean \"{level}\"?"),

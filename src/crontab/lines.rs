@@ -131,7 +131,15 @@ fn job<'t>(line: Part<'t>, form: Form, report: &mut Report) -> Option<Job<'t>> {
     };
     let when = times::read(when, report)?;
     let (user, command) = match form {
-        Form::OfUser => (None, rest),
+        Form::OfUser => {
+            let (word, _) = rest.first_word();
+            if word.text == "root" {
+                report
+                    .warning(word.spot(), "this command begins with the name of a user")
+                    .help("a system's crontab has users before commands: say --system");
+            }
+            (None, rest)
+        }
         Form::OfSystem => {
             let (user, command) = rest.first_word();
             (Some(user_of(user, line, report)?), command)

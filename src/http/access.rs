@@ -18,6 +18,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use super::problem::Problem;
 use super::session::Sessions;
 use super::token::{Hash, Role};
+use super::tokens::Tokens;
 use crate::clock::BootInstant;
 use crate::config::HttpConfig;
 
@@ -42,7 +43,7 @@ pub(crate) const OWN_HEADER: &str = "x-solocron";
 /// See the module's head.
 #[derive(Debug)]
 pub(crate) struct Access {
-    tokens: Vec<(Caller, Hash)>,
+    tokens: Tokens,
     /// The sessions that have begun.
     pub(crate) sessions: Sessions,
     listens_on: IpAddr,
@@ -51,14 +52,10 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// As `config` says.
-    pub(crate) fn new(config: &HttpConfig) -> Self {
-        let tokens = config.tokens.iter().map(|token| {
-            let caller = Caller { name: token.name.as_str().into(), role: token.role };
-            (caller, token.hash.clone())
-        });
+    /// As `config` says, for those who have one of `tokens`.
+    pub(crate) fn new(config: &HttpConfig, tokens: Tokens) -> Self {
         Self {
-            tokens: tokens.collect(),
+            tokens,
             sessions: Sessions::default(),
             listens_on: config.listen.ip(),
             secure: config.tls.is_some() || config.behind_proxy,
@@ -67,16 +64,17 @@ impl Access {
 
     /// Whether everybody who gets here may do everything.
     pub(crate) fn is_open(&self) -> bool {
-        self.tokens.is_empty()
+        self.tokens.now().is_empty()
     }
 
     /// Whose secret it is. Every token is compared, so that the time does not tell which.
     pub(crate) fn of_secret(&self, secret: &str) -> Option<(Caller, Hash)> {
+        let tokens = self.tokens.now();
         let fits = |found: Option<usize>, (place, (_, hash)): (usize, &(Caller, Hash))| {
             if hash.fits(secret) { Some(place) } else { found }
         };
-        let place = self.tokens.iter().enumerate().fold(None, fits)?;
-        Some(self.tokens[place].clone())
+        let place = tokens.iter().enumerate().fold(None, fits)?;
+        Some(tokens[place].clone())
     }
 
     /// Who asks for this.
@@ -102,6 +100,7 @@ impl Access {
         }
         let caller = session(headers)
             .and_then(|id| self.sessions.caller(id, BootInstant::now()))
+            .filter(|began_with| self.tokens.now().contains(began_with))
             .map(|(caller, _)| caller)
             .ok_or_else(|| unauthorized("there is no token"))?;
         if !method.is_safe() {
@@ -208,12 +207,13 @@ mod tests {
             role: *role,
             hash: Hash::of(secret),
         };
-        Access::new(&HttpConfig {
+        let config = HttpConfig {
             listen: "127.0.0.1:7878".parse().unwrap(),
             tls: None,
             behind_proxy: false,
             tokens: tokens.iter().map(token).collect(),
-        })
+        };
+        Access::new(&config, Tokens::of(Some(&config)))
     }
 
     fn asked(access: &Access, method: Method, headers: &[(&'static str, &str)]) -> String {
@@ -268,6 +268,41 @@ mod tests {
             let headers: Vec<_> = [cookie, host].into_iter().chain(more).collect();
             assert_eq!(asked(&access, method, &headers), who, "{headers:?}");
         }
+    }
+
+    #[test]
+    fn whose_token_is_exchanged_comes_in_no_more_nor_does_his_session() {
+        const OLD: &str = "the secret of bob";
+        const NEW: &str = "another secret of bob";
+        let had = access(&[("bob", Role::Operator, OLD)]);
+        let (caller, hash) = had.of_secret(OLD).unwrap();
+        let id = had.sessions.begin(caller, hash, BootInstant::now());
+        let cookie = format!("{COOKIE}={id}");
+        let by = |secret| asked(&had, Method::GET, &[("authorization", secret)]);
+        let by_session = || asked(&had, Method::GET, &[("cookie", &cookie)]);
+        assert_eq!(by_session(), "bob operator");
+
+        let exchange = |tokens| {
+            had.tokens.exchange(Some(&HttpConfig {
+                listen: "127.0.0.1:7878".parse().unwrap(),
+                tls: None,
+                behind_proxy: false,
+                tokens,
+            }))
+        };
+        let token = |secret| TokenConfig {
+            name: "bob".to_owned(),
+            role: Role::Operator,
+            hash: Hash::of(secret),
+        };
+        assert!(exchange(vec![token(NEW)]));
+        assert_eq!(by("Bearer the secret of bob"), "401");
+        assert_eq!(by("Bearer another secret of bob"), "bob operator");
+        assert_eq!(by_session(), "401");
+
+        assert!(!exchange(Vec::new()), "it would let everybody in");
+        assert!(!had.tokens.exchange(None));
+        assert_eq!(by("Bearer another secret of bob"), "bob operator");
     }
 
     #[test]

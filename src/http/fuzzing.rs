@@ -5,6 +5,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use super::access::Access;
 use super::api;
 use super::token::{Hash, Role};
+use super::tokens::Tokens;
 use crate::config::{HttpConfig, TokenConfig};
 
 /// What lets in.
@@ -37,17 +38,20 @@ fn header(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
 
 fn is_let_in_by_the_secret_alone(method: &Method, headers: &HeaderMap, bytes: &[u8]) {
     let token = TokenConfig { name: "ada".to_owned(), role: Role::Viewer, hash: Hash::of(SECRET) };
-    let config = |tokens| HttpConfig {
-        listen: "127.0.0.1:7878".parse().expect("an address"),
-        tls: None,
-        behind_proxy: false,
-        tokens,
+    let access = |tokens| {
+        let config = HttpConfig {
+            listen: "127.0.0.1:7878".parse().expect("an address"),
+            tls: None,
+            behind_proxy: false,
+            tokens,
+        };
+        Access::new(&config, Tokens::of(Some(&config)))
     };
-    if let Ok(caller) = Access::new(&config(vec![token])).caller(method, headers) {
+    if let Ok(caller) = access(vec![token]).caller(method, headers) {
         assert_eq!((&*caller.name, caller.role), ("ada", Role::Viewer));
         assert!(bytes.windows(SECRET.len()).any(|part| part == SECRET.as_bytes()));
     }
-    if Access::new(&config(Vec::new())).caller(method, headers).is_ok() {
+    if access(Vec::new()).caller(method, headers).is_ok() {
         let host = headers.get("host").and_then(|host| host.to_str().ok()).unwrap_or_default();
         assert!(
             host.to_ascii_lowercase().starts_with("localhost")

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `listen` | connections: taken, bounded, ended |
 //! | `layers` | limits before every answer, headers behind it |
-//! | `token`, `session`, `access` | who asks, and what they may |
+//! | `token`, `tokens`, `session`, `access` | who asks, and what they may |
 //! | `request`, `problem` | what was asked, read; what cannot be |
 //! | `board` | the cluster as the store tells it, read when somebody asks |
 //! | `feed` | what changes, for who stays |
@@ -39,6 +39,7 @@ pub(crate) mod shapes;
 mod showing;
 mod site;
 pub mod token;
+pub mod tokens;
 
 use std::io;
 use std::net::SocketAddr;
@@ -57,6 +58,7 @@ use self::limits::Limits;
 use self::metrics::{Counts, Page};
 use self::showing::keep_showing;
 use self::site::Site;
+use self::tokens::Tokens;
 use crate::config::HttpConfig;
 use crate::daemon::shell::View;
 use crate::log::events;
@@ -74,22 +76,27 @@ const AFTER_THE_LAST: u32 = 30;
 /// A place to be looked at, before anybody is answered there.
 pub struct Door {
     config: HttpConfig,
+    tokens: Tokens,
     listener: TcpListener,
     tls: Option<TlsAcceptor>,
 }
 
 impl Door {
-    /// Opens it. Who connects waits until [`open`](Self::open).
+    /// Opens it, for those who have one of `tokens`. Who connects waits until
+    /// [`open`](Self::open).
     ///
     /// # Errors
     /// With what cannot be had: the address, or a file.
-    pub async fn build(config: HttpConfig) -> io::Result<Self> {
+    pub async fn build(config: HttpConfig, tokens: Tokens) -> io::Result<Self> {
         let tls = config.tls.as_ref().map(listen::tls).transpose()?;
         let listen = config.listen;
         let listener = TcpListener::bind(listen).await.map_err(|error| {
-            io::Error::new(error.kind(), format!("cannot listen on {listen}: {error}"))
+            io::Error::new(
+                error.kind(),
+                format!("cannot listen on {listen}: {error}{}", remedy(&error)),
+            )
         })?;
-        Ok(Self { config, listener, tls })
+        Ok(Self { config, tokens, listener, tls })
     }
 
     /// Answers from now on for the node that shows `view`, whose store is `store`, and that
@@ -113,7 +120,7 @@ impl Door {
         let app = Arc::new(Site {
             board: Arc::clone(&board),
             view,
-            access: Access::new(&self.config),
+            access: Access::new(&self.config, self.tokens),
             limits: Limits::default(),
             counts,
             metrics,
@@ -127,6 +134,19 @@ impl Door {
         let showing = tokio::spawn(showing);
         events::http_listening(&address);
         Ok(Server { address, closing, serving, watching, showing })
+    }
+}
+
+/// What to do about an address that cannot be had.
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            "; several nodes on one machine need a place each: give each `[http]` in a file of its \
+             own, behind another -c"
+        }
+        io::ErrorKind::AddrNotAvailable => "; it is no address of this machine",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 are for root",
+        _ => "",
     }
 }
 

@@ -126,7 +126,8 @@ pub fn node_stopped(killed: usize) {
     match killed {
         0 => info!(target: NODE, event = "node.stopped", killed, "stopped, no run was cut short"),
         _ => warn!(target: NODE, event = "node.stopped", killed,
-            "stopped, {} had to be ended; a longer drain_timeout would let them finish",
+            "stopped, {} had to be ended; a longer drain_timeout, and no second signal, would let \
+             them finish",
             Count(killed as u64, "run")),
     }
 }

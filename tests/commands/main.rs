@@ -9,6 +9,7 @@ mod harness;
 mod bench;
 
 mod check;
+mod control;
 mod demo;
 mod drain;
 mod environment;

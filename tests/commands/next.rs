@@ -86,6 +86,17 @@ fn a_count_that_is_no_count_is_a_usage_error() {
 }
 
 #[test]
+fn the_zone_and_the_job_of_a_schedule_are_not_for_jobs() {
+    let bench = Bench::with(TABLE);
+    for (option, name) in [("--tz=Europe/Berlin", "--tz <ZONE>"), ("--job=backup", "--job <NAME>")]
+    {
+        let said = bench.run(&["next", "backup", option]).refused(2);
+        let expected = format!("'[JOB]...' cannot be used with '{name}'");
+        assert!(said.contains(&expected), "{said}");
+    }
+}
+
+#[test]
 fn a_schedule_that_never_comes_says_so() {
     let never = ["--schedule", "0 0 30 2 *"];
     assert_eq!(next(&never).good(), "never: no such date comes\n");

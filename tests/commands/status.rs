@@ -56,7 +56,10 @@ fn status_of_a_cluster(ground: Ground) {
     for node in &mut nodes {
         assert_eq!(node.drain(), 0);
     }
-    assert!(text(&site).contains("no node is up"));
+    let said = text(&site);
+    assert!(said.contains("no node is up"), "{said}");
+    // Who ran something not long ago.
+    assert!(said.contains(" gone "), "{said}");
 }
 
 #[test]

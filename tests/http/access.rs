@@ -1,7 +1,10 @@
 //! Who is let in, and what they may.
 
-use crate::client::{OPERATOR, Seen, VIEWER, site};
+use nix::sys::signal::Signal;
+
+use crate::client::{OPERATOR, Seen, VIEWER, site, with_tokens};
 use crate::harness::site::{Ground, Site};
+use crate::harness::until;
 
 const NEVER: &str = "[jobs.quiet]\nschedule = '0 0 1 1 *'\nshell = 'true'\n";
 
@@ -76,6 +79,31 @@ fn who_signs_in_has_a_session_that_acts_from_its_own_page_alone() {
 
     assert_eq!(seen.send("DELETE", "/api/v1/session", &[cookie], "").status, 204);
     seen.send("GET", "/api/v1/jobs", &[cookie], "").refuses(401);
+}
+
+#[test]
+fn a_reload_exchanges_tokens_and_says_what_it_leaves() {
+    const NEW: &str = "another secret of the operator";
+    let site = site(NEVER);
+    let seen = Seen::start(&site, "web-1");
+    let by = |secret: &str| {
+        let bearer = format!("Bearer {secret}");
+        seen.send("GET", "/api/v1/jobs", &[("Authorization", &bearer)], "").status
+    };
+    let says = |words: &str| {
+        until(words, || seen.node.log().iter().any(|said| said.text("message").contains(words)));
+    };
+    assert_eq!((by(OPERATOR), by(NEW)), (200, 401));
+    let http = with_tokens().replace(OPERATOR, NEW).replace(":0'", ":1'");
+    site.set_jobs(&format!("{http}{NEVER}"));
+    seen.node.signal(Signal::SIGHUP);
+    says("of [http] only the tokens are as in the new table");
+    assert_eq!((by(OPERATOR), by(NEW), by(VIEWER)), (401, 200, 200));
+
+    site.set_jobs(&format!("[http]\nlisten = '127.0.0.1:0'\n{NEVER}"));
+    seen.node.signal(Signal::SIGHUP);
+    says("[http] has no tokens any more, and they stay as they were");
+    assert_eq!((by(""), by(NEW)), (401, 200));
 }
 
 #[test]

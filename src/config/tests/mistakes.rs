@@ -293,6 +293,7 @@ fn an_unknown_key_is_answered_with_the_one_that_was_meant() {
         ("[cluster]\nfilter='info'", "`filter` belongs in [log]"),
         ("[log]\nlevel='info'", "did you mean `filter`?"),
         ("[log]\nxyzzy=1", "the keys here are format, filter"),
+        ("[log]\nfilter='inf'", "did you mean \"info\"?"),
         ("[clutser]\nname='x'", "did you mean `cluster`?"),
         ("[job.a]\nschedule='@daily'", "did you mean `jobs`?"),
         ("[defaults]\nschedule='@daily'", "it says what one job is: give it in [jobs.NAME]"),

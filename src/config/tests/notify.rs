@@ -61,9 +61,9 @@ fn what_is_wrong_with_a_channel_is_told_at_its_place() {
         ),
         ("webhook = 'http://a'\nsecret = ''", "''", "`secret`: an empty secret signs nothing"),
         (
-            "webhook = 'http://a'\nbody = '{{ nope }}'",
-            "nope",
-            "`body`: undefined value: `nope` is undefined (line 1 of the template)",
+            "webhook = 'http://a'\nbody = '{{ mesage }}'",
+            "mesage",
+            "`body`: there is no `mesage`; did you mean `message`?",
         ),
         (
             "webhook = 'http://a'\nbody = 'so: {{ message }}'",

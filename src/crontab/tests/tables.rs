@@ -84,6 +84,14 @@ fn without_jobs_there_is_no_more_than_comments() {
 }
 
 #[test]
+fn a_command_that_begins_with_a_user_is_told_to_be_one_of_a_system() {
+    let warned = |text| first_lines(&imported(text, Form::OfUser, Some("UTC")).warnings);
+    let told = "1:11: warning: this command begins with the name of a user";
+    assert_eq!(warned("0 * * * * root\tcd / && run-parts /etc/cron.hourly\n"), [told]);
+    assert_eq!(warned("0 * * * * rooted\n"), [""; 0]);
+}
+
+#[test]
 fn a_variable_is_a_key_of_those_jobs_that_see_it() {
     let table = config("A=1\n* * * * * one\nA = 2\nB=3\n* * * * * two\n");
     let body = table.split_once("[jobs.one]").unwrap().1;

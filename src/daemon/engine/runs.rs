@@ -259,8 +259,8 @@ impl Engine {
             fence: running.fence,
             outcome: report.outcome,
             then,
-            started_at: now.offset.cluster_time(report.started),
-            finished_at: now.offset.cluster_time(report.finished),
+            started_at: recorded(now, &running.slot, report.started),
+            finished_at: recorded(now, &running.slot, report.finished),
             exit_code: report.exit_code,
             signal: report.signal,
             error: report.error,
@@ -329,6 +329,12 @@ fn unstarted(now: Now, outcome: Outcome, why: String) -> Report {
         tail: String::new(),
         pid: None,
     }
+}
+
+/// An instant of a run, as its entry in the ledger has it. What ends before the instant of
+/// its slot was won ahead of it and has not begun: the entry does not say that it had.
+fn recorded(now: Now, slot: &Slot, instant: BootInstant) -> ClusterTime {
+    now.offset.cluster_time(instant).max(slot.at.cluster_time())
 }
 
 /// What an answer that is not [`Ownership::Ours`] says of a lease.

@@ -147,7 +147,7 @@ fn within(name: &str, asked: Option<usize>, default: usize, most: usize) -> Resu
         Some(asked) if (1..=most).contains(&asked) => Ok(asked),
         Some(asked) => Err(Problem::bad_request(
             format!("`{name}`: {asked} is not from 1 to {most}"),
-            "ask for fewer",
+            if asked == 0 { "ask for at least one" } else { "ask for fewer" },
         )),
     }
 }

@@ -55,7 +55,10 @@ pub(super) async fn slots(
         Some(limit) => {
             return Err(Problem::bad_request(
                 format!("`limit`: {limit} is not from 1 to {KEPT}"),
-                "ask for fewer; /api/v1/jobs/JOB/runs has more of one job",
+                match limit {
+                    0 => "ask for at least one",
+                    _ => "ask for fewer; /api/v1/jobs/JOB/runs has more of one job",
+                },
             ));
         }
     };

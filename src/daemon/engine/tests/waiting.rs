@@ -113,6 +113,15 @@ fn a_slot_is_claimed_ahead_and_its_run_begins_at_its_instant() {
 }
 
 #[test]
+fn what_ends_before_its_instant_is_not_recorded_as_begun_before_it() {
+    let mut world = World::open(every_second());
+    let (claim, _) = world.waiting();
+    let completion = completions(world.never_began(&claim, Outcome::Failed)).remove(0);
+    let instant = claim.slot.at.cluster_time();
+    assert_eq!((completion.started_at, completion.finished_at), (instant, instant));
+}
+
+#[test]
 fn where_clocks_may_hardly_differ_nothing_is_claimed_ahead() {
     let mut world = World::open(every_second());
     world.engine.settings.max_clock_skew = Duration::ZERO;
