@@ -27,7 +27,12 @@ impl Reader<'_> {
             | Kind::RunText => None,
             _ => self.text.get(value.span()).map(|raw| cited(&masked(raw))),
         };
-        let help = raw.and_then(|raw| rewrite(key.kind, value.get_ref(), &raw));
+        let help = match (key.kind, value.get_ref()) {
+            (Kind::Tables(_), DeValue::Table(_)) => {
+                Some("each is one of a list: [[http.tokens]]".to_owned())
+            }
+            (kind, value) => raw.and_then(|raw| rewrite(kind, value, &raw)),
+        };
         let finding = self.error(value.span(), message);
         finding.help.extend(help);
     }

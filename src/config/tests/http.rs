@@ -66,6 +66,10 @@ fn a_mistake_is_told_at_its_place() {
         ("[http]\nport = 80", "2:1: error: unknown key `port` in [http]"),
         ("[http]\nlisten = 80", "2:10: error: `listen` is a text, and this is a number"),
         ("[http]\ntls = { cert = '/c' }", "2:16: error: `cert` goes with `key`, and there is none"),
+        (
+            "[http]\n[http.tokens]\nname = 'ada'",
+            "2:1: error: `tokens` is a list of tables, and this is a table",
+        ),
         ("[http]\ntokens = 'x'", "2:10: error: `tokens` is a list of tables, and this is a text"),
         ("[http]\ntokens = ['x']", "2:11: error: `tokens` is a list of tables, and this is a text"),
         ("[[http.tokens]]\nsecret = '0123456789abcdef'", "1:1: error: a token needs a `name`"),

@@ -332,6 +332,16 @@ fn what_is_allowed_but_odd_is_a_warning() {
         warnings("[jobs.a]\nschedule='0 0 30 2 *'\nshell='x'"),
         "2:10: warning: this schedule never comes: there is no such date"
     );
+    let blanks = "2:10: warning: `command`: the name of the program has blanks in it";
+    for (program, warned) in [
+        ("echo hi there", blanks),
+        ("/bin/backup --full", blanks),
+        ("/opt/my tools/backup", ""),
+        ("backup", ""),
+    ] {
+        let text = format!("[jobs.a]\ncommand=['{program}']\nschedule='@hourly'");
+        assert_eq!(warnings(&text), warned, "{program}");
+    }
     let grace = "warning: on losing the lease the grace is shortened to min(kill_grace, lease_ttl/4) = 7.5s";
     let job = "[jobs.a]\nschedule='@hourly'\nshell='x'\n";
     assert_eq!(warnings(&format!("{job}kill_grace='8s'")), format!("4:12: {grace}"));

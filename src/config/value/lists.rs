@@ -135,7 +135,15 @@ impl Reader<'_> {
     ) -> Option<Vec<Quoted<'v>>> {
         let words = self.texts(key, list)?;
         match words.first() {
-            Some(program) if !program.text.trim().is_empty() => Some(words),
+            Some(program) if !program.text.trim().is_empty() => {
+                if is_a_line(program.text) {
+                    let at = self.spot(program.span());
+                    self.report
+                        .warning(at, "`command`: the name of the program has blanks in it")
+                        .help("each argument is a text of its own; a line is for `shell`");
+                }
+                Some(words)
+            }
             Some(program) => {
                 self.error(program.span(), "`command`: the program has no name");
                 None
@@ -239,4 +247,10 @@ impl Reader<'_> {
         numbers.dedup();
         (!numbers.is_empty()).then_some(numbers)
     }
+}
+
+/// Whether a program's name looks like a line with its arguments. Folders may have blanks in
+/// their names.
+fn is_a_line(program: &str) -> bool {
+    program.contains(" -") || (program.contains(' ') && !program.starts_with('/'))
 }
