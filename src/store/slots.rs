@@ -176,6 +176,9 @@ pub struct Abandonment {
     pub slot: Slot,
     /// The token that held it last: if another holds it by now, nothing is written.
     pub token: Token,
+    /// Whether its holder was lost. What such a holder has handed over since is left alone:
+    /// why nobody may run what was lost does not say that nobody may run that.
+    pub was_lost: bool,
     /// Why nobody may run it, in words.
     pub why: String,
     /// How long the slot's record is kept from now.

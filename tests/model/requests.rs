@@ -139,6 +139,8 @@ impl Scene {
         Abandonment {
             slot: self.slots[usize::from(slot)].clone(),
             token,
+            // What is ready is left to those who may run it: that is not in the model.
+            was_lost: true,
             why: String::new(),
             keep_record: self.settings.keep_open(),
             retention: self.settings.retention,

@@ -151,7 +151,14 @@ impl Engine {
             None => self.settings.keep_open(),
         };
         let retention = self.settings.retention;
-        let what = Abandonment { slot: open.slot, token: open.token, why, keep_record, retention };
+        let what = Abandonment {
+            was_lost: open.state == OpenState::Lost,
+            slot: open.slot,
+            token: open.token,
+            why,
+            keep_record,
+            retention,
+        };
         Abandon { what, from: open.node, attempt: open.attempt, unless }
     }
 

@@ -202,6 +202,7 @@ fn operate(values: &[Value]) {
     let lost = [Abandonment {
         slot: slot.clone(),
         token,
+        was_lost: true,
         why: String::new(),
         keep_record: keep,
         retention,

@@ -74,6 +74,7 @@ pub(super) async fn abandon(
             call.arg(lost.slot.to_string())
                 .arg(lost.slot.job.as_str())
                 .arg(lost.token.to_string())
+                .arg(u8::from(lost.was_lost))
                 .arg(&lost.why)
                 .arg(millis(lost.keep_record))
                 .arg(millis(lost.retention.keep))

@@ -151,6 +151,7 @@ pub fn abandon(
         RecordState::Running if held.is_lost(now) => {
             lost_in_words(&held.node, by, &abandonment.why)
         }
+        RecordState::Ready(_) if abandonment.was_lost => return None,
         RecordState::Ready(Ready::HandedOver) => format!(
             "node {} handed it over and no node took it: {}; settled by node {by}",
             held.node, abandonment.why

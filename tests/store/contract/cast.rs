@@ -241,6 +241,7 @@ pub(crate) fn abandonment(claim: &Claim) -> Abandonment {
     Abandonment {
         slot: claim.slot.clone(),
         token: claim.token,
+        was_lost: false,
         why: "nobody may run it".to_owned(),
         keep_record: KEEP,
         retention: KEEP_ALL,

@@ -6,7 +6,7 @@ use solocron::claim::Token;
 use solocron::clock::ClusterTime;
 use solocron::ledger::Entry;
 use solocron::outcome::{MissedReason, Outcome};
-use solocron::store::{Open, OpenState, Ownership};
+use solocron::store::{Abandonment, Open, OpenState, Ownership};
 
 use super::*;
 
@@ -111,6 +111,23 @@ pub(crate) async fn what_lives_is_settled_or_was_another_s_is_not_abandoned(f: &
     assert_eq!(did, [false, false, false, false, false, true]);
     assert_eq!(ledger(&*store).await.len(), before + 1);
     assert_eq!(renew(&*store, &renewal(&alive, LONG)).await, Ownership::Ours);
+}
+
+/// Who found it lost may say so when its holder has come back: a daemon that was stopped,
+/// and drains.
+pub(crate) async fn a_slot_that_was_handed_over_after_all_is_not_abandoned_as_lost(
+    f: &impl Fixture,
+) {
+    let store = f.store().await;
+    let (me, other) = (claimant("web-1"), claimant("web-2"));
+    let slot = due(&*store, "late").await;
+    let claim = claim_of(&slot, SHORT);
+    let grant = win(&*store, &me, &claim).await;
+    await_lapse(&*store, &slot).await;
+    finish(&*store, &me, &claim, grant, Outcome::HandedOver).await;
+    let lost = Abandonment { was_lost: true, ..abandonment(&claim) };
+    assert!(!abandon(&*store, &other, &lost).await);
+    win(&*store, &other, &claim_of(&slot, LONG)).await;
 }
 
 pub(crate) async fn a_slot_that_was_handed_to_nobody_is_abandoned(f: &impl Fixture) {

@@ -91,6 +91,7 @@ macro_rules! contract {
                 a_holder_that_comes_back_after_that_learns_it
                 what_lives_is_settled_or_was_another_s_is_not_abandoned
                 a_slot_that_was_handed_to_nobody_is_abandoned
+                a_slot_that_was_handed_over_after_all_is_not_abandoned_as_lost
                 a_forfeited_claim_is_missed_and_never_runs
                 only_what_runs_under_its_token_is_forfeited
                 the_next_that_may_lapse_is_told

@@ -183,8 +183,10 @@ impl World {
             }
             16..18 => {
                 let mut answers = Vec::new();
+                let was_lost = self.rng.bool();
                 for store in self.both() {
                     let mut lost = abandonment(&claim_of(&slot, LONG));
+                    lost.was_lost = was_lost;
                     lost.token = self.token_of(store, &slot).await;
                     answers.push(abandon(store, &who, &lost).await.to_string());
                 }

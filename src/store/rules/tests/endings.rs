@@ -9,6 +9,7 @@ fn a_lost_run_is_told_in_words() {
     let lost = Abandonment {
         slot: slot(),
         token: claim.token,
+        was_lost: false,
         why: "its job says on_crash = \"skip\"".to_owned(),
         keep_record: KEEP,
         retention: RETENTION,
@@ -28,6 +29,8 @@ fn a_lost_run_is_told_in_words() {
     assert_eq!(entry.run_id, claim.token.run_id(1));
 
     let handed = held.handed_over(at(0), None);
+    let was_lost = Abandonment { was_lost: true, ..lost.clone() };
+    assert_eq!(abandon(at(1), &who("web-2").node, &was_lost, Some(&handed)), None, "it came back");
     let (_, entry) = abandon(at(1), &who("web-2").node, &lost, Some(&handed)).expect("nobody's");
     assert_eq!(
         entry.error.as_deref(),
