@@ -1,7 +1,7 @@
 //! A headless Chromium of a test's own, driven by WebDriver.
 
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -84,6 +84,34 @@ impl WebDriverCompatibleCommand for Console {
     }
 }
 
+/// Starts a driver; it, and its port. None where it ended at once: it takes a free port of
+/// IPv4, and gives up when another has the same of IPv6.
+fn start_driver(mark: &str, profile: &Path) -> Option<(Child, u16)> {
+    let mut command = Command::new("chromedriver");
+    command
+        .arg("--port=0")
+        .env("SOLOCRON_TEST_BROWSER", mark)
+        // Where it would keep what is not in the profile.
+        .env("TMPDIR", profile)
+        .env("XDG_CONFIG_HOME", profile.join("config"))
+        .env("XDG_CACHE_HOME", profile.join("cache"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let mut driver = processes::spawn(command)
+        .expect("chromedriver starts; tests/run installs it where it is missing");
+    let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
+    let port = said.by_ref().map_while(Result::ok).find_map(|line| {
+        line.split_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok()
+    });
+    let Some(port) = port else {
+        let _ended = driver.wait();
+        return None;
+    };
+    std::thread::spawn(move || said.for_each(drop));
+    Some((driver, port))
+}
+
 impl Browser {
     /// Starts one, 1280 by 800.
     pub(crate) async fn start() -> Self {
@@ -91,32 +119,9 @@ impl Browser {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mark = format!("{}-{number}", std::process::id());
         let profile = tempfile::tempdir().unwrap();
-        let mut command = Command::new("chromedriver");
-        command
-            .arg("--port=0")
-            .env("SOLOCRON_TEST_BROWSER", &mark)
-            // Where it would keep what is not in the profile.
-            .env("TMPDIR", profile.path())
-            .env("XDG_CONFIG_HOME", profile.path().join("config"))
-            .env("XDG_CACHE_HOME", profile.path().join("cache"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null());
-        let mut driver = processes::spawn(command)
-            .expect("chromedriver starts; tests/run installs it where it is missing");
-        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port = said
-            .by_ref()
-            .map_while(Result::ok)
-            .find_map(|line| {
-                line.split_once("successfully on port ")?
-                    .1
-                    .trim_end_matches('.')
-                    .parse::<u16>()
-                    .ok()
-            })
-            .expect("it tells its port");
-        std::thread::spawn(move || said.for_each(drop));
+        let (driver, port) = (0..10)
+            .find_map(|_| start_driver(&mark, profile.path()))
+            .expect("chromedriver tells its port");
 
         let mut arguments: Vec<String> = FLAGS.map(str::to_owned).to_vec();
         arguments.push(format!("--user-data-dir={}", profile.path().join("profile").display()));
