@@ -93,10 +93,11 @@ impl Body {
     fn unknown_variable(&self) -> Option<String> {
         let environment = Environment::new();
         let template = environment.template_from_str(&self.0).ok()?;
-        let globals: Vec<_> = environment.globals().map(|(name, _)| name).collect();
-        let mut unknown: Vec<_> = template.undeclared_variables(false).into_iter().collect();
-        unknown.retain(|name| !globals.contains(&name.as_str()) && !fields().contains(name));
-        unknown.into_iter().min()
+        let fields = fields();
+        let is_known = |name: &String| {
+            fields.contains(name) || environment.globals().any(|(global, _)| global == name)
+        };
+        template.undeclared_variables(false).into_iter().filter(|name| !is_known(name)).min()
     }
 
     /// Whether all that comes of it is JSON.

@@ -290,11 +290,10 @@ impl Began {
 
     /// Says what of a new config counts only when the node is started again.
     fn tell_what_stays(&self, new: &Config) {
-        let of_node = |cluster: &ClusterConfig| {
-            let ClusterConfig { name, node, store, heartbeat, .. } = cluster;
-            (name.clone(), node.clone(), store.clone(), *heartbeat)
-        };
-        if of_node(&new.cluster) != of_node(&self.cluster) || new.log.filter != self.log.filter {
+        let (was, is) = (&self.cluster, &new.cluster);
+        let fixed = (&is.name, &is.node, &is.store, is.heartbeat)
+            == (&was.name, &was.node, &was.store, was.heartbeat);
+        if !fixed || new.log.filter != self.log.filter {
             tracing::warn!(
                 "the node's name, cluster, store, heartbeat and log stay as they were: restart \
                  it to change them"

@@ -2,9 +2,9 @@
 //! they come, by the code by which a node decides when it tries a slot.
 //!
 //! The store is a queue that takes a fixed time for each claim, by what comes of it. Nodes
-//! are a little out of step, as they are. `SOLOCRON_TEST_CROWD=1000x1000000` has so many replicas and jobs
-//! (30 and 20,000 by default); every job is due once in four hours, half of them at a full
-//! minute.
+//! are a little out of step, as they are. `SOLOCRON_TEST_CROWD=1000x1000000` has so many
+//! replicas and jobs (30 and 20,000 by default); every job is due once in four hours, half
+//! of them at a full minute.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -113,8 +113,8 @@ pub(crate) async fn what_lives_is_settled_or_was_another_s_is_not_abandoned(f: &
     assert_eq!(renew(&*store, &renewal(&alive, LONG)).await, Ownership::Ours);
 }
 
-/// Who found it lost may say so when its holder has come back: a daemon that was stopped,
-/// and drains.
+/// Who found it lost may say so when its holder, who drains, has had the answer to its claim
+/// after all.
 pub(crate) async fn a_slot_that_was_handed_over_after_all_is_not_abandoned_as_lost(
     f: &impl Fixture,
 ) {
