@@ -1,6 +1,9 @@
 //! The engine as a list of events: what it does, and what it never does.
 
+mod clocks;
 mod costs;
+mod cursors;
+mod draining;
 mod reloading;
 mod retrying;
 mod room;
@@ -258,18 +261,6 @@ fn a_lost_answer_is_asked_for_again_with_the_same_token_and_taken_back_when_the_
 }
 
 #[test]
-fn a_claim_that_was_never_applied_is_not_taken_back_but_leaves_a_gap() {
-    // No other slot is due meanwhile that could leave one.
-    let keys = "schedule = '* * * * *'\nshell = 'true'\nstart_within = '1s'";
-    let mut world = World::open(table(&format!("[jobs.a]\n{keys}\n")));
-    let claim = claims(world.wait(seconds(60))).remove(0);
-    world.lose_answer(&claim, unavailable());
-    assert!(!settles(&world.tell(Event::Beat)), "it may still be won");
-    assert!(forfeits(world.wait(seconds(2))).is_empty());
-    assert!(settles(&world.tell(Event::Beat)));
-}
-
-#[test]
 fn a_win_that_comes_when_its_lease_is_nearly_over_does_not_run() {
     let mut world = World::open(every_second());
     let claim = world.claim();
@@ -301,57 +292,6 @@ fn a_slow_answer_is_asked_for_again_while_its_window_is_open() {
 }
 
 #[test]
-fn a_run_never_starts_before_its_slot_although_the_clock_was_set_meanwhile() {
-    let mut world = World::open(every_second());
-    let claim = world.claim();
-    world.offset = Offset::from_micros(world.offset.micros() - 3_000_000);
-    assert_eq!(starts(&world.answer(&claim, won())), 0);
-    assert!(claims(world.wait(Duration::from_millis(2_500))).is_empty());
-    let again = claims(world.wait(Duration::from_millis(500)));
-    assert_eq!(again[0].token, claim.token);
-    assert_eq!(starts(&world.answer(&again[0], won())), 1);
-}
-
-#[test]
-fn a_draining_node_moves_no_cursor_over_what_it_leaves_to_others() {
-    // Both windows are open all the time: there is no gap.
-    let job = "[jobs.a]\nschedule = \"* * * * * *\"\nshell = \"true\"\nstart_within = \"30s\"\n";
-    let mut world = World::open(table(job));
-    let first = world.claim();
-    world.lose_answer(&first, unavailable());
-    let made = claims(world.wait(seconds(1)));
-    let (again, second): (Vec<_>, Vec<_>) =
-        made.into_iter().partition(|claim| claim.slot == first.slot);
-    for claim in &again {
-        world.lose_answer(claim, unavailable());
-    }
-    let [second] = &second[..] else { panic!("{second:?}") };
-    world.lose_answer(second, unknown());
-    // The first was not made: it is left to the others. The second may be ours.
-    world.tell(Event::Drain("SIGTERM"));
-    let again = claims(world.wait(Duration::from_millis(50)));
-    assert_eq!(again.len(), 1);
-    assert!(!again[0].advance);
-}
-
-#[test]
-fn cursors_are_asked_for_again_when_the_store_comes_back_and_until_it_answers() {
-    let mut world = World::open(every_second());
-    let asks = |actions: Vec<Action>| {
-        actions.iter().filter(|action| matches!(action, Action::OpenCursors(..))).count()
-    };
-    world.tell(Event::StoreHealth(Health::Down("gone".to_owned())));
-    assert_eq!(asks(world.tell(Event::StoreHealth(Health::Up))), 1);
-    assert_eq!(asks(world.tell(Event::Beat)), 0, "one at a time");
-    world.tell(Event::CursorsOpened(Err(unavailable())));
-    assert_eq!(asks(world.tell(Event::Beat)), 1);
-    world.open_cursors_at(START);
-    assert_eq!(asks(world.tell(Event::Beat)), 0);
-    world.boot = world.boot + seconds(601);
-    assert_eq!(asks(world.tell(Event::Beat)), 1, "every ten minutes");
-}
-
-#[test]
 fn a_late_answer_to_a_renewal_says_nothing_of_a_run_that_is_over() {
     let mut world = World::open(every_second());
     let claim = world.running();
@@ -367,84 +307,6 @@ fn a_late_answer_to_a_renewal_says_nothing_of_a_run_that_is_over() {
     let answer = Ok(vec![Ownership::Forgotten]);
     let actions = world.tell(Event::RenewalsAnswered { sent, renewals, answer });
     assert!(!actions.iter().any(|action| matches!(action, Action::Tell(..))), "{actions:?}");
-}
-
-#[test]
-fn a_win_moves_the_cursor_only_while_every_earlier_slot_is_accounted_for() {
-    let mut world = World::open(every_second());
-    let first = world.claim();
-    assert!(first.advance);
-    let second = world.claim();
-    assert!(!second.advance, "the first has no verdict yet");
-    world.answer(&first, held());
-    world.answer(&second, Verdict::Refused(Refusal::Late));
-    let third = world.claim();
-    assert!(!third.advance, "the second has no record");
-    world.answer(&third, held());
-    world.tell(Event::Beat);
-    let too_early = second.start_by;
-    world.tell(Event::GapsSettled(vec![(schedule(&world), too_early)]));
-    let fourth = world.claim();
-    assert!(!fourth.advance, "the window of the second had not closed by then");
-    world.answer(&fourth, held());
-    let settled = second.start_by + Duration::from_micros(1);
-    world.tell(Event::GapsSettled(vec![(schedule(&world), settled)]));
-    assert!(world.claim().advance);
-}
-
-#[test]
-fn a_gap_that_opened_while_another_was_settled_stays_open() {
-    let mut world = World::open(every_second());
-    let claim = world.claim();
-    world.answer(&claim, Verdict::Refused(Refusal::Late));
-    world.tell(Event::Beat);
-    let settled = claim.start_by + Duration::from_micros(1);
-    let claim = world.claim();
-    world.answer(&claim, Verdict::Refused(Refusal::Late));
-    world.tell(Event::GapsSettled(vec![(schedule(&world), settled)]));
-    assert!(settles(&world.tell(Event::Beat)));
-}
-
-#[test]
-fn a_clock_that_steps_back_repeats_nothing() {
-    let mut world = World::open(every_second());
-    let claim = world.claim();
-    world.answer(&claim, held());
-    world.offset = Offset::from_micros(world.offset.micros() - 10_000_000);
-    for _ in 0..10 {
-        world.tell(Event::Beat);
-        assert!(claims(world.wait(seconds(1))).is_empty());
-    }
-    assert_eq!(world.claim().slot.to_string(), "a@2026-11-22T03:00:02Z");
-}
-
-#[test]
-fn after_a_jump_forward_what_may_still_start_is_claimed_and_the_rest_is_settled() {
-    let mut world = World::open(every_second());
-    world.offset = Offset::from_micros(world.offset.micros() + 3_600_000_000);
-    let actions = world.tell(Event::Beat);
-    assert!(settles(&actions));
-    let slots: Vec<_> = claims(actions).iter().map(|claim| claim.slot.to_string()).collect();
-    assert_eq!(slots, ["a@2026-11-22T04:00:00Z"]);
-}
-
-#[test]
-fn without_a_beat_slots_are_planned_by_the_precise_timer() {
-    let mut world = World::open(every_second());
-    let mut slots = Vec::new();
-    let mut wakes = 0;
-    while slots.len() < 60 {
-        let wake = world.engine.next_wake(world.now()).expect("there is always a next slot");
-        assert!(wake > world.boot, "it does not spin");
-        world.boot = wake;
-        wakes += 1;
-        for claim in claims(world.wait(Duration::ZERO)) {
-            slots.push(claim.slot.at.unix_seconds());
-            world.answer(&claim, held());
-        }
-    }
-    assert_eq!(slots, (START + 1..=START + 60).collect::<Vec<_>>());
-    assert!(wakes <= 60 + 60 / LOOKAHEAD.as_secs() + 1, "{wakes} wakes");
 }
 
 #[test]
@@ -485,75 +347,6 @@ fn a_completion_without_an_answer_is_sent_again_and_its_lease_renewed_meanwhile(
 }
 
 #[test]
-fn a_drain_claims_nothing_more_and_ends_when_the_last_completion_is_written() {
-    let mut world = World::open(every_second());
-    let claim = world.running();
-    world.tell(Event::Drain("SIGTERM"));
-    assert!(claims(world.wait(seconds(5))).is_empty());
-    let completions = completions(world.end(&claim, Outcome::Succeeded));
-    let actions =
-        world.tell(Event::CompletionsAnswered { completions, answer: Ok(vec![Ownership::Ours]) });
-    assert!(matches!(actions[..], [Action::Finish { killed: 0, settled: true }]), "{actions:?}");
-    assert!(world.engine.is_finished());
-}
-
-#[test]
-fn a_run_that_outlives_the_drain_is_stopped_and_handed_over() {
-    let mut world = World::open(every_second());
-    let claim = world.running();
-    world.tell(Event::Drain("SIGTERM"));
-    let actions = world.wait(seconds(30));
-    assert!(
-        actions.iter().any(
-            |action| matches!(action, Action::Stop(token, Stop::Drain) if *token == claim.token)
-        )
-    );
-    let completions = completions(world.end(&claim, Outcome::HandedOver));
-    assert_eq!(completions[0].keep_record, world.engine.settings.keep_open(), "it is found");
-    let actions =
-        world.tell(Event::CompletionsAnswered { completions, answer: Ok(vec![Ownership::Ours]) });
-    assert!(matches!(actions[..], [Action::Finish { killed: 1, settled: true }]), "{actions:?}");
-}
-
-#[test]
-fn a_second_signal_kills_and_does_not_wait_for_ever() {
-    let mut world = World::open(every_second());
-    let claim = world.running();
-    world.tell(Event::Drain("SIGTERM"));
-    let actions = world.tell(Event::Kill);
-    assert!(
-        actions.iter().any(
-            |action| matches!(action, Action::Stop(token, Stop::Kill) if *token == claim.token)
-        )
-    );
-    let actions = world.wait(seconds(5));
-    assert!(actions.iter().any(|action| matches!(action, Action::Finish { settled: false, .. })));
-}
-
-#[test]
-fn a_slot_won_while_draining_is_handed_over_without_a_run() {
-    let mut world = World::open(every_second());
-    let claim = world.claim();
-    world.tell(Event::Drain("SIGTERM"));
-    let actions = world.answer(&claim, won());
-    assert_eq!(starts(&actions), 0);
-    assert_eq!(completions(actions)[0].outcome, Outcome::HandedOver);
-}
-
-#[test]
-fn a_claim_that_may_have_been_applied_is_resolved_before_a_drain_ends() {
-    let mut world = World::open(every_second());
-    let claim = world.claim();
-    world.lose_answer(&claim, unknown());
-    world.tell(Event::Drain("SIGTERM"));
-    let again = claims(world.wait(Duration::from_millis(50)));
-    assert_eq!(again[0].token, claim.token);
-    assert!(!world.engine.is_finished());
-    world.answer(&claim, held());
-    assert!(world.engine.is_finished());
-}
-
-#[test]
 fn a_node_without_a_store_skips_what_is_due_and_settles_it_when_the_store_is_there() {
     let mut world = World::new(every_second());
     world.tell(Event::StoreHealth(Health::Down("refused".to_owned())));
@@ -576,17 +369,6 @@ fn a_node_without_a_store_skips_what_is_due_and_settles_it_when_the_store_is_the
 }
 
 #[test]
-fn slots_are_taken_up_at_the_cursor_where_a_node_starts() {
-    let mut world = World::new(every_second());
-    world.tell(Event::StoreHealth(Health::Up));
-    world.tell(Event::Beat);
-    let actions = world.open_cursors_at(START - 60);
-    let slots: Vec<_> = claims(actions).iter().map(|claim| claim.slot.to_string()).collect();
-    assert_eq!(slots, ["a@2026-11-22T03:00:00Z"], "its window is open");
-    assert!(settles(&world.tell(Event::Beat)), "those before it are settled");
-}
-
-#[test]
 fn a_second_node_of_the_same_name_is_noticed_but_not_the_last_start_of_this_one() {
     let mut world = World::open(every_second());
     let [last_start, other] = [BootId::random(), BootId::random()];
@@ -602,18 +384,4 @@ fn a_second_node_of_the_same_name_is_noticed_but_not_the_last_start_of_this_one(
     let event = reply(&world, Some(other));
     world.tell(event);
     assert_eq!(world.engine.others.duplicates, HashSet::from([other]));
-}
-
-#[test]
-fn a_gap_stays_open_until_its_windows_have_closed_by_the_store_though_the_clock_was_put_right() {
-    let mut world = World::open(every_second());
-    // It slept, and its clock is 40 ms fast: the window of slot 3 seems to have closed.
-    world.wait(Duration::from_millis(3_920));
-    assert!(settles(&world.tell(Event::Beat)));
-    // The heartbeat puts the clock right before the settling ends, which by the
-    // store's time came too early for slot 3.
-    world.offset = Offset::from_micros(world.offset.micros() - 40_000);
-    let upto = ClusterTime::from_unix_millis(START * 1000 + 3_985);
-    world.tell(Event::GapsSettled(vec![(schedule(&world), upto)]));
-    assert!(settles(&world.tell(Event::Beat)), "slot 3 has neither a claim nor an entry");
 }
