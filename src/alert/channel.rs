@@ -60,6 +60,14 @@ const FUEL: u64 = 200_000;
 /// No service takes a longer message.
 const LONGEST: usize = 256 * 1024;
 
+/// A chain of operators is as deep as it is long, a byte or two a level, and the library reads,
+/// renders and drops it level by level. So a template's length is bounded, ...
+const LONGEST_TEMPLATE: usize = 16 * 1024;
+
+/// ... and there is stack enough for the deepest: in an unoptimised build a level takes 1 to
+/// 2 kB of it. What is not used is no memory.
+const STACK: usize = 64 << 20;
+
 /// What is wrong with a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BadTemplate {
@@ -75,23 +83,33 @@ impl Body {
     /// # Errors
     /// [`BadTemplate`].
     pub fn new(template: &str) -> Result<Self, BadTemplate> {
+        let length = template.len();
+        if length > LONGEST_TEMPLATE {
+            let why = format!("it is {length} bytes long, more than {LONGEST_TEMPLATE}");
+            return Err(BadTemplate { why, at: None });
+        }
         let body = Self(template.into());
-        if let Some(name) = body.unknown_variable() {
+        with_stack(|| body.check()).unwrap_or_else(|why| Err(BadTemplate { why, at: None }))?;
+        Ok(body)
+    }
+
+    fn check(&self) -> Result<(), BadTemplate> {
+        if let Some(name) = self.unknown_variable() {
             let why = format!("there is no `{name}`{}", nearest(&name));
-            let at = template.find(name.as_str()).map(|from| from..from + name.len());
+            let at = self.0.find(name.as_str()).map(|from| from..from + name.len());
             return Err(BadTemplate { why, at });
         }
         for sample in Notice::samples() {
-            body.try_render(&sample)
-                .map_err(|error| BadTemplate { why: words(&error), at: place(&error, template) })?;
+            self.try_render(&sample)
+                .map_err(|error| BadTemplate { why: words(&error), at: place(&error, &self.0) })?;
         }
-        Ok(body)
+        Ok(())
     }
 
     /// A variable that no notice has. To be rendered is no proof of all: a branch may not be
     /// taken, and some filters take what is undefined for null.
     fn unknown_variable(&self) -> Option<String> {
-        let environment = Environment::new();
+        let environment = environment();
         let template = environment.template_from_str(&self.0).ok()?;
         let fields = fields();
         let is_known = |name: &String| {
@@ -111,7 +129,7 @@ impl Body {
     /// # Errors
     /// In words.
     pub fn render(&self, notice: &Notice) -> Result<String, String> {
-        let text = self.try_render(notice).map_err(|error| words(&error))?;
+        let text = with_stack(|| self.try_render(notice).map_err(|error| words(&error)))??;
         match text.len() {
             0..=LONGEST => Ok(text),
             length => Err(format!("the body is {length} bytes long, more than {LONGEST}")),
@@ -119,12 +137,28 @@ impl Body {
     }
 
     fn try_render(&self, notice: &Notice) -> Result<String, minijinja::Error> {
-        let mut environment = Environment::new();
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
-        environment.set_fuel(Some(FUEL));
-        environment.render_str(&self.0, minijinja::value::Serde(notice))
+        environment().render_str(&self.0, minijinja::value::Serde(notice))
     }
+}
+
+/// What the language has, but for what can be changed once it is made: that can hold itself,
+/// or itself a thousandfold, and to print or drop it takes more stack than there is.
+fn environment() -> Environment<'static> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    environment.set_fuel(Some(FUEL));
+    environment.remove_global("namespace");
+    environment
+}
+
+/// Does `work` on a stack that is large enough for any template, or says why it cannot.
+fn with_stack<T: Send>(work: impl FnOnce() -> T + Send) -> Result<T, String> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| format!("there is no thread for it: {error}"))?;
+        thread.join().map_err(|_| "it made the library panic".to_owned())
+    })
 }
 
 /// The variables of a template.
@@ -222,6 +256,38 @@ mod tests {
         let endless = r#"{{ "\u00e9" ~ 'xs }}"#;
         let at = Body::new(endless).unwrap_err().at.unwrap();
         assert!(at.end <= endless.len(), "{at:?}");
+    }
+
+    #[test]
+    fn no_template_takes_more_stack_than_there_is() {
+        // What holds itself, or itself many times, needs something that can be changed.
+        for changed in ["n", "[n.x]", "n.x[:]"] {
+            let template = format!(
+                "{{% set n = namespace(x=[]) %}}{{% for i in range(20000) %}}\
+                 {{% set n.x = {changed} %}}{{% endfor %}}{{{{ n }}}}"
+            );
+            let error = Body::new(&template).unwrap_err();
+            assert!(error.why.contains("there is no `namespace`"), "{template}: {error:?}");
+        }
+        // What is deep because it is long.
+        for (begin, level, end, is_good) in [
+            ("{{ message", ".a", " }}", false),
+            ("{{ ", "[", "1 }}", false),
+            ("{{ message[", "message[", "1 }}", false),
+            ("{{ 1", "+1", " }}", true),
+            ("{{ ", "-", "1 }}", true),
+            ("{{ ", "not ", "1 }}", true),
+            ("{{ message", "|upper", " }}", true),
+            ("{{ ", "1 if 1 else ", "1 }}", true),
+            ("{% if 1 %}", "{% elif 1 %}", "{% endif %}", true),
+        ] {
+            let room = LONGEST_TEMPLATE - begin.len() - end.len();
+            let of = |levels| format!("{begin}{}{end}", level.repeat(levels));
+            let longest = Body::new(&of(room / level.len()));
+            assert_eq!(longest.is_ok(), is_good, "{begin}{level}: {longest:?}");
+            let longer = Body::new(&of(room / level.len() + 1)).unwrap_err();
+            assert!(longer.why.contains("bytes long, more than 16384"), "{longer:?}");
+        }
     }
 
     #[test]
