@@ -7,7 +7,7 @@ use solocron::clock::BootInstant;
 
 /// How long a thread of this process may take to let go of its files; for ever, where a
 /// test forgot who holds them.
-const LETTING_GO: Duration = Duration::from_secs(2);
+const LETTING_GO: Duration = Duration::from_secs(5);
 
 /// Removed when it is dropped, once nothing here has a file in it open any more: a store
 /// that is dropped closes its file a moment later, in its own thread, and a folder in
@@ -35,7 +35,9 @@ impl Folder {
 impl Drop for Folder {
     fn drop(&mut self) {
         let begun = BootInstant::now();
-        while !self.open_files().is_empty() && BootInstant::now().since(begun) < LETTING_GO {
+        let removed =
+            || self.open_files().is_empty() && std::fs::remove_dir_all(self.path()).is_ok();
+        while !removed() && BootInstant::now().since(begun) < LETTING_GO {
             std::thread::sleep(Duration::from_millis(2));
         }
     }
