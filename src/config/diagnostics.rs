@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::excerpt::{Excerpt, excerpt};
+use super::excerpt::{Excerpt, excerpt, visible};
 use super::secret::{secrets_in_line, without_references};
 use super::source::Source;
 
@@ -45,7 +45,7 @@ pub struct Place {
 /// `PATH:LINE:COL`
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = super::excerpt::visible(&self.path.display().to_string());
+        let path = visible(&self.path.display().to_string());
         write!(f, "{path}:{}:{}", self.line, self.column)
     }
 }
@@ -188,7 +188,8 @@ impl Report {
         self.findings.iter().any(|finding| finding.severity == Severity::Error)
     }
 
-    /// Locates every finding.
+    /// Locates every finding. Whatever a text of it cites, nothing in there does anything
+    /// to a terminal.
     pub(crate) fn locate(mut self, sources: &[Source]) -> Diagnostics {
         self.findings.sort_by(|a, b| {
             (a.at.source, a.at.span.start, a.severity).cmp(&(
@@ -205,7 +206,8 @@ impl Report {
         }
         secrets.iter_mut().for_each(|known| known.sort_by_key(|secret| secret.start));
         let located = self.findings.into_iter().map(|finding| {
-            let related = finding.related.map(|(text, at)| (text, place(sources, &mut lines, &at)));
+            let related =
+                finding.related.map(|(text, at)| (visible(&text), place(sources, &mut lines, &at)));
             Diagnostic {
                 severity: finding.severity,
                 place: place(sources, &mut lines, &finding.at),
@@ -213,8 +215,8 @@ impl Report {
                     .as_ref()
                     .and_then(|lines| lines.excerpt(&finding.at.span, &secrets[finding.at.source])),
                 span: finding.at.span,
-                message: finding.message,
-                help: finding.help,
+                message: visible(&finding.message),
+                help: finding.help.iter().map(|help| visible(help)).collect(),
                 related,
             }
         });

@@ -118,6 +118,17 @@ fn a_channel_that_is_not_there_is_told_with_what_was_meant() {
 }
 
 #[test]
+fn a_channel_with_a_name_that_cannot_be_does_nothing_to_a_terminal() {
+    let strange = "[notify.\"\\u001b]0;\\u0007\"]\nwebhook = 'https://example.org'\n";
+    for named in ["pager", "\\u001b]0;\\u0006"] {
+        let errors = read(&format!("{JOB}on_failure = [\"{named}\"]\n{strange}")).unwrap_err();
+        let shown = errors.to_string();
+        assert!(shown.contains("\\u{1b}]0;\\u{7}"), "{shown:?}");
+        assert!(!shown.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
+    }
+}
+
+#[test]
 fn what_tells_nobody_is_warned_of() {
     let warnings = |text: String| {
         let warnings = read(&text).unwrap().warnings;

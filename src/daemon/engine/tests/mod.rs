@@ -8,6 +8,7 @@ mod reloading;
 mod retrying;
 mod room;
 mod sweeping;
+mod trusting;
 mod waiting;
 
 use std::collections::HashSet;
@@ -193,6 +194,15 @@ fn forfeits(actions: Vec<Action>) -> Vec<Forfeit> {
     forfeits.flatten().collect()
 }
 
+/// What is renewed, where something is.
+fn renewals(actions: Vec<Action>) -> Vec<Renewal> {
+    let renewed = actions.into_iter().find_map(|action| match action {
+        Action::Renew(renewals) => Some(renewals),
+        _ => None,
+    });
+    renewed.expect("a quarter of the TTL has passed")
+}
+
 fn completions(actions: Vec<Action>) -> Vec<Completion> {
     let completions = actions.into_iter().filter_map(|action| match action {
         Action::Complete(completions) => Some(completions),
@@ -313,11 +323,7 @@ fn a_late_answer_to_a_renewal_says_nothing_of_a_run_that_is_over() {
 fn a_lease_that_is_not_ours_any_more_ends_the_run_at_once() {
     let mut world = World::open(every_second());
     let claim = world.running();
-    let renewals = world.wait(seconds(2)).into_iter().find_map(|action| match action {
-        Action::Renew(renewals) => Some(renewals),
-        _ => None,
-    });
-    let renewals = renewals.expect("a quarter of the TTL has passed");
+    let renewals = renewals(world.wait(seconds(2)));
     let sent = world.boot;
     let answer = Ok(vec![Ownership::Forgotten]);
     let actions = world.tell(Event::RenewalsAnswered { sent, renewals, answer });
