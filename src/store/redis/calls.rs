@@ -98,9 +98,9 @@ impl Calls {
         format!("{} {waiter}", self.client)
     }
 
-    /// What scripts are told that call waiters: where, and whether they can count who hears.
+    /// What scripts are told that call waiters (`scripts/lock/queue.lua`).
     pub(super) fn add_to(&self, call: &mut Cmd) {
-        call.arg(&self.prefix).arg(u8::from(self.counted));
+        call.arg(format!("{}{}", u8::from(self.counted), self.prefix));
     }
 
     pub(super) fn close(&self) {

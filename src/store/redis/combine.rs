@@ -1,9 +1,10 @@
 //! Puts together what many tasks ask for at the same time: one call of a script then
 //! serves them all, at a fraction of what a call for each costs the server and us.
 //!
-//! A request that finds a lane free is sent at once, alone, by whoever asks. Those that
-//! come while all lanes are taken go together when one is free again. So nobody waits for
-//! company, and who is alone pays nothing for it.
+//! A request that comes when nothing is under way is sent at once, by whoever asks: who is
+//! alone pays nothing. Those that come while others are under way go together as soon as
+//! a lane is free and the tasks that can run have run: those that have an answer just now
+//! ask again. Without that the first of them would go alone, and leave the others behind.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -70,12 +71,16 @@ impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
 
     fn turn(&self, item: T) -> Turn<T, R> {
         let mut queue = self.0.queue();
-        if queue.taken < LANES {
-            queue.taken += 1;
+        if queue.taken == 0 {
+            queue.taken = 1;
             return Turn::Goes(Lane(self.0.clone()), item);
         }
         let (reply, answer) = oneshot::channel();
         queue.waiting.push((item, reply));
+        if queue.taken < LANES {
+            queue.taken += 1;
+            tokio::spawn(gather(self.0.clone()));
+        }
         Turn::Waits(answer)
     }
 }
@@ -107,19 +112,33 @@ impl<T: Send + 'static, R: Send + 'static> Drop for Lane<T, R> {
     }
 }
 
-/// Sends what waits until nothing does.
-async fn carry<T, R>(shared: Arc<Shared<T, R>>, mut batch: Vec<(T, oneshot::Sender<Result<R>>)>) {
-    while !batch.is_empty() {
-        let (items, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-        let (mut answers, error) = match (shared.send)(items).await {
-            Ok(answers) => (answers.into_iter(), gone()),
-            Err(error) => (Vec::new().into_iter(), error),
-        };
-        for reply in replies {
-            // Nobody waits for it any more where this fails: it was dropped.
-            let _ = reply.send(answers.next().unwrap_or_else(|| Err(error.clone())));
+/// Sends what waits, once all that can run at this moment have asked, until nothing does.
+async fn gather<T, R>(shared: Arc<Shared<T, R>>) {
+    loop {
+        tokio::task::yield_now().await;
+        let batch = shared.next();
+        if batch.is_empty() {
+            return;
         }
-        batch = shared.next();
+        send(&shared, batch).await;
+    }
+}
+
+/// Sends `batch`, and then what waits.
+async fn carry<T, R>(shared: Arc<Shared<T, R>>, batch: Vec<(T, oneshot::Sender<Result<R>>)>) {
+    send(&shared, batch).await;
+    gather(shared).await;
+}
+
+async fn send<T, R>(shared: &Shared<T, R>, batch: Vec<(T, oneshot::Sender<Result<R>>)>) {
+    let (items, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
+    let (mut answers, error) = match (shared.send)(items).await {
+        Ok(answers) => (answers.into_iter(), gone()),
+        Err(error) => (Vec::new().into_iter(), error),
+    };
+    for reply in replies {
+        // Nobody waits for it any more where this fails: it was dropped.
+        let _ = reply.send(answers.next().unwrap_or_else(|| Err(error.clone())));
     }
 }
 
@@ -154,8 +173,12 @@ mod tests {
         }
     }
 
+    fn sent(batches: &AtomicUsize) -> usize {
+        batches.load(Ordering::Relaxed)
+    }
+
     #[tokio::test]
-    async fn what_comes_while_all_lanes_are_taken_goes_together() {
+    async fn what_comes_while_others_are_under_way_goes_together() {
         let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
         let combiner = doubler(&gate, &batches);
         let mut asked = Vec::new();
@@ -163,13 +186,36 @@ mod tests {
             let combiner = combiner.clone();
             asked.push(tokio::spawn(async move { combiner.ask(item).await }));
         }
-        until(|| combiner.0.queue().waiting.len() == 20 - LANES).await;
-        gate.add_permits(LANES + 1);
+        until(|| sent(&batches) == 2).await;
+        assert_eq!(combiner.0.queue().waiting.len(), 0, "the first alone, the others together");
+        gate.add_permits(2);
         for (item, answer) in asked.into_iter().enumerate() {
             assert_eq!(answer.await.unwrap(), Ok(2 * item as u32));
         }
-        assert_eq!(batches.load(Ordering::Relaxed), LANES + 1);
         until(|| combiner.0.queue().taken == 0).await;
+        assert_eq!(sent(&batches), 2);
+    }
+
+    #[tokio::test]
+    async fn those_that_have_an_answer_ask_again_before_the_next_go() {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let combiner = doubler(&gate, &batches);
+        let mut asking = Vec::new();
+        for item in 0..20_u32 {
+            let combiner = combiner.clone();
+            asking.push(tokio::spawn(async move {
+                combiner.ask(item).await.unwrap();
+                combiner.ask(item).await
+            }));
+        }
+        until(|| sent(&batches) == 2).await;
+        gate.add_permits(2);
+        until(|| sent(&batches) >= 3).await;
+        gate.add_permits(20);
+        for (item, answer) in asking.into_iter().enumerate() {
+            assert_eq!(answer.await.unwrap(), Ok(2 * item as u32));
+        }
+        assert!(sent(&batches) <= 4, "{}", sent(&batches));
     }
 
     #[tokio::test]
@@ -180,8 +226,8 @@ mod tests {
             let combiner = combiner.clone();
             tokio::spawn(async move { combiner.ask(item).await })
         };
-        let first: Vec<_> = (0..LANES as u32).map(ask).collect();
-        until(|| combiner.0.queue().taken == LANES).await;
+        let first = [ask(0), ask(1)];
+        until(|| sent(&batches) == LANES).await;
         let dropped = ask(21);
         until(|| combiner.0.queue().waiting.len() == 1).await;
         dropped.abort();
@@ -191,7 +237,7 @@ mod tests {
             answer.await.unwrap().unwrap();
         }
         until(|| combiner.0.queue().taken == 0).await;
-        assert_eq!(batches.load(Ordering::Relaxed), LANES);
+        assert_eq!(sent(&batches), LANES);
     }
 
     #[tokio::test]
@@ -202,12 +248,13 @@ mod tests {
             let combiner = combiner.clone();
             tokio::spawn(async move { combiner.ask(item).await })
         };
-        let first: Vec<_> = (0..LANES as u32).map(ask).collect();
-        until(|| combiner.0.queue().taken == LANES).await;
+        let first = [ask(0), ask(1)];
+        until(|| sent(&batches) == LANES).await;
         let last = ask(21);
         until(|| combiner.0.queue().waiting.len() == 1).await;
         first.iter().for_each(tokio::task::JoinHandle::abort);
-        gate.add_permits(1);
+        // What the second asked for is under way all the same.
+        gate.add_permits(2);
         assert_eq!(last.await.unwrap(), Ok(42));
         until(|| combiner.0.queue().taken == 0).await;
     }

@@ -23,6 +23,7 @@
 //! | `…:held:NAME` | a lock that stands alone: token, fence, metadata |
 //! | `…:queue:NAME` | sorted set: who waits for it, by since when (us) |
 //! | `…:revoked:TOKEN` | that the token is granted no lock any more |
+//! | `…:beside` | that there may be one of those two; for as long as one may be |
 //! | `…:member` | what a server of a quorum knows of itself; it does not expire either |
 //! | `…:calls:CLIENT` | channel: the numbers of those of a client who may try again |
 //! | `NAME:{NAME.quorum}:state`, `…:journal` | one server's part in a quorum (`scripts/replica/state.lua`); the other keys of slots, but for their locks, stand beside them |
@@ -76,6 +77,11 @@ impl Keys {
     /// That the token is granted no lock any more.
     pub(super) fn revoked(&self, token: Token) -> String {
         [&self.prefix, "revoked:", token.text(&mut Token::room())].concat()
+    }
+
+    /// That there may be somebody who waits, or a token that is revoked.
+    pub(super) fn beside(&self) -> String {
+        self.key("beside")
     }
 
     /// What a server of a quorum knows of itself.

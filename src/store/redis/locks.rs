@@ -14,6 +14,7 @@ use crate::store::locks::{LockStore, Place, Release, Standing, Take, Taken, Wait
 use crate::store::quorum::locks::{Memory, Sight, Vote, Voter, Writing};
 use crate::store::redis::calls::Calls;
 use crate::store::redis::combine::Combiner;
+use crate::store::redis::exchange::{self, Exchange};
 use crate::store::redis::keys::Keys;
 use crate::store::redis::link::Purpose;
 use crate::store::redis::scripts::millis;
@@ -27,25 +28,23 @@ pub(super) struct Desk<S> {
     server: Arc<S>,
     keys: Keys,
     calls: Arc<Calls>,
-    /// For those who want one lock and do not queue; none where `takes` is to be asked. No
-    /// vote of a quorum's server is asked for here: it knows neither bids nor silence.
-    takes_of_one: Combiner<Take, Option<Taken>>,
+    exchange: Exchange,
+    /// What the exchange does not serve.
     takes: Combiner<Ask, Vote>,
     releases: Combiner<Release, Vec<Standing>>,
 }
 
 impl<S: Server + Send + Sync + 'static> Desk<S> {
     pub(super) fn new(server: Arc<S>, keys: &Keys, calls: Arc<Calls>) -> Self {
-        let takes_of_one = takes_of_one(server.clone(), keys.clone());
+        let exchange = Exchange::new(server.clone(), keys.clone());
         let takes = takes(server.clone(), keys.clone(), calls.clone());
         let releases = releases(server.clone(), keys.clone(), calls.clone());
-        Self { server, keys: keys.clone(), calls, takes_of_one, takes, releases }
+        Self { server, keys: keys.clone(), calls, exchange, takes, releases }
     }
 
     pub(super) async fn take(&self, take: &Take) -> Result<Taken> {
-        if take.names.len() == 1
-            && take.queue.is_none()
-            && let Some(taken) = self.takes_of_one.ask(take.clone()).await?
+        if exchange::serves_take(take)
+            && let Some(taken) = self.exchange.take(take).await?
         {
             return Ok(taken);
         }
@@ -107,6 +106,9 @@ impl<S: Server + Send + Sync + 'static> Desk<S> {
     }
 
     pub(super) async fn release(&self, release: &Release) -> Result<Vec<Standing>> {
+        if exchange::serves_release(release) {
+            return Ok(vec![self.exchange.release(release).await?]);
+        }
         self.releases.ask(release.clone()).await
     }
 
@@ -209,20 +211,6 @@ struct Ask {
     proposed: Option<Fence>,
 }
 
-fn takes_of_one<S: Server + Send + Sync + 'static>(
-    server: Arc<S>,
-    keys: Keys,
-) -> Combiner<Take, Option<Taken>> {
-    Combiner::new(move |takes: Vec<Take>| {
-        let (server, keys) = (server.clone(), keys.clone());
-        Box::pin(async move {
-            let call = |some: &[Take]| call_to_take_one(&keys, some);
-            let weigh = |take: &Take| weight(&take.names) + take.metadata.len();
-            batch::run_untimed(&*server, &takes, call, weigh, taken_one).await
-        })
-    })
-}
-
 fn takes<S: Server + Send + Sync + 'static>(
     server: Arc<S>,
     keys: Keys,
@@ -255,35 +243,21 @@ fn releases<S: Server + Send + Sync + 'static>(
 
 /// What an item adds to a call, about, in bytes; and no call has more keys than Lua's
 /// stack has room for.
-fn weight(names: &[LockName]) -> usize {
+pub(super) fn weight(names: &[LockName]) -> usize {
     names.len() * 2048
-}
-
-fn call_to_take_one(keys: &Keys, takes: &[Take]) -> Cmd {
-    let mut call = scripts::TAKE_ONE_LOCK.call_with(1 + 2 * takes.len());
-    call.arg(keys.fence());
-    for take in takes {
-        call.arg(keys.revoked(take.token));
-    }
-    for name in takes.iter().flat_map(|take| &*take.names) {
-        call.arg(keys.held(name));
-    }
-    for take in takes {
-        call.arg(take.token.text(&mut Token::room())).arg(millis(take.ttl)).arg(&*take.metadata);
-    }
-    call
 }
 
 fn call_to_take(keys: &Keys, calls: &Calls, asks: &[Ask]) -> Cmd {
     let count: usize = asks.iter().map(|ask| 1 + 2 * ask.take.names.len()).sum();
-    let mut call = scripts::TAKE_LOCKS.call_with(2 + count);
-    call.arg(keys.fence()).arg(keys.member());
+    let mut call = scripts::TAKE_LOCKS.call_with(3 + count);
+    call.arg(keys.fence()).arg(keys.member()).arg(keys.beside());
     for Ask { take, .. } in asks {
         call.arg(keys.revoked(take.token));
         for name in &*take.names {
             call.arg(keys.held(name)).arg(keys.queue(name));
         }
     }
+    calls.add_to(&mut call);
     for Ask { take, proposed } in asks {
         call.arg(take.names.len())
             .arg(take.token.to_string())
@@ -305,7 +279,8 @@ fn call_to_release(keys: &Keys, calls: &Calls, releases: &[Release]) -> Cmd {
     let names = || releases.iter().flat_map(|release| &*release.names);
     let revoked = || releases.iter().filter(|release| release.revoke_for.is_some());
     let count = names().count();
-    let mut call = scripts::RELEASE_LOCKS.call_with(2 * count + revoked().count());
+    let mut call = scripts::RELEASE_LOCKS.call_with(1 + 2 * count + revoked().count());
+    call.arg(keys.beside());
     for name in names() {
         call.arg(keys.held(name));
     }
@@ -318,33 +293,11 @@ fn call_to_release(keys: &Keys, calls: &Calls, releases: &[Release]) -> Cmd {
     call.arg(count);
     calls.add_to(&mut call);
     for Release { names, token, hold, revoke_for } in releases {
-        if names.len() == 1 && hold.is_zero() && revoke_for.is_none() {
-            call.arg(token.text(&mut Token::room()));
-            continue;
-        }
         let hold = if hold.is_zero() { 0 } else { millis(*hold) };
         let revoked = revoke_for.map_or(0, millis);
         call.arg(format!("{token} {} {hold} {revoked}", names.len()));
     }
     call
-}
-
-fn taken_one(take: &Take, value: Value) -> Result<Option<Taken>> {
-    let told = bytes(value)?;
-    if let Some(fence) = std::str::from_utf8(&told).ok().and_then(|digits| digits.parse().ok()) {
-        return Ok(Some(Taken::Granted(Fence::new(fence))));
-    }
-    match &*told {
-        b"" => Ok(None),
-        b"revoked" => Ok(Some(Taken::Revoked)),
-        _ => match standing(Value::BulkString(told))? {
-            Standing::HeldBy(holder) => {
-                let name = take.names[0].clone();
-                Ok(Some(Taken::Held { name, holder, since: None }))
-            }
-            Standing::Ours | Standing::Free => Ok(None),
-        },
-    }
 }
 
 fn taken(ask: &Ask, _now: ClusterTime, value: Value) -> Result<Vote> {
@@ -402,7 +355,8 @@ fn seen(answer: Vec<Value>) -> Result<Sight> {
 fn released(release: &Release, value: Value) -> Result<Vec<Standing>> {
     match value {
         Value::Array(parts) => standings(release.names.len(), parts),
-        one => standings(release.names.len(), vec![one]),
+        // An error.
+        one => standings(1, vec![one]),
     }
 }
 
@@ -420,7 +374,7 @@ fn standings(count: usize, answer: Vec<Value>) -> Result<Vec<Standing>> {
     }
 }
 
-fn standing(value: Value) -> Result<Standing> {
+pub(super) fn standing(value: Value) -> Result<Standing> {
     let told = bytes(value)?;
     match &*told {
         b"ours" => Ok(Standing::Ours),
@@ -435,7 +389,7 @@ fn standing(value: Value) -> Result<Standing> {
     }
 }
 
-fn bytes(value: Value) -> Result<Vec<u8>> {
+pub(super) fn bytes(value: Value) -> Result<Vec<u8>> {
     match value {
         Value::BulkString(bytes) => Ok(bytes),
         other => reply::text(other).map(String::into_bytes),
@@ -476,7 +430,7 @@ pub(super) fn read_all(values: &[Value]) {
     let _all_or_corrupt = (memory(values.to_vec()), seen(values.to_vec()));
     for value in values {
         let _all_or_corrupt = (
-            taken_one(&take, value.clone()),
+            exchange::read_both(&take, value),
             taken(&ask, ClusterTime::from_unix_micros(0), value.clone()),
             released(&release, value.clone()),
         );

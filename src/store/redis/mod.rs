@@ -33,6 +33,7 @@ mod cursors;
 mod dial;
 #[cfg(feature = "daemon")]
 mod entry;
+mod exchange;
 #[cfg(all(feature = "daemon", any(test, fuzzing)))]
 pub(crate) mod fuzzing;
 mod inspect;

@@ -54,7 +54,7 @@ impl Record {
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split(' ');
         let standing = match words.next()? {
-            "running" => Standing::Running(ClusterTime::from_unix_millis(word(&mut words)?)),
+            "running" => Standing::Running(lapses(&mut words)?),
             // `handed_over` is how a run ends, but not how a slot does.
             other => match other.parse() {
                 Ok(why) => Standing::Ready(why),
@@ -113,6 +113,13 @@ pub(super) fn word<'a, T: FromStr>(words: &mut impl Iterator<Item = &'a str>) ->
     words.next()?.parse().ok()
 }
 
+/// The next word as when a lease lapses: 13 digits, because scripts find the token by that.
+pub(super) fn lapses<'a>(words: &mut impl Iterator<Item = &'a str>) -> Option<ClusterTime> {
+    let millis = words.next().filter(|word| word.len() == 13)?;
+    let is_number = millis.bytes().all(|digit| digit.is_ascii_digit());
+    is_number.then(|| millis.parse().ok().map(ClusterTime::from_unix_millis))?
+}
+
 /// What somebody who asked by token at `now` is told.
 pub(super) fn ownership<T>(_item: &T, now: ClusterTime, value: Value) -> Result<Ownership> {
     let line = reply::item(value)?;
@@ -152,8 +159,10 @@ mod tests {
 
     #[test]
     fn a_lapsed_record_has_nothing_remaining() {
-        let record = Record::read(&format!("running 5 {TOKEN} 5 1 web-1 7 0 0 asked")).unwrap();
-        let Told::Held(holder) = record.told(ClusterTime::from_unix_millis(6)) else {
+        let record =
+            Record::read(&format!("running 1795316430000 {TOKEN} 5 1 web-1 7 0 0 asked")).unwrap();
+        let Told::Held(holder) = record.told(ClusterTime::from_unix_millis(1_795_316_430_001))
+        else {
             panic!("it is held");
         };
         assert_eq!(holder.remaining, Duration::ZERO);
@@ -183,7 +192,7 @@ mod tests {
     #[test]
     fn a_record_tells_why_its_run_is_to_be_cancelled() {
         for &cause in CancelCause::ALL {
-            let line = format!("running 5 {TOKEN} 5 1 web-1 7 0 3 {cause} {TOKEN}");
+            let line = format!("running 1795316430000 {TOKEN} 5 1 web-1 7 0 3 {cause} {TOKEN}");
             assert_eq!(Record::read(&line).unwrap().cancel, Some(cause));
         }
     }

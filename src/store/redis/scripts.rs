@@ -52,15 +52,17 @@ scripts! {
     WATCHED_OUTPUTS = "clock.lua" "prelude.lua" "output/watched.lua";
     PRUNE = "clock.lua" "prelude.lua" "record.lua" "turn.lua" "control.lua"
         "prune/hashes.lua" "prune/indexes.lua" "prune/ledgers.lua";
-    TAKE_ONE_LOCK = "lock/prelude.lua" "lock/time.lua" "lock/take_one.lua" "lock/standing.lua"
-        "lock/held_one.lua";
-    TAKE_LOCKS = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/take.lua";
+    GIVE_AND_TAKE_ONE_LOCK = "lock/prelude.lua" "lock/give_one.lua" "lock/time.lua" "lock/take_one.lua"
+        "lock/standing.lua" "lock/queue.lua" "lock/rest_of_one.lua";
+    TAKE_LOCKS = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/beside.lua"
+        "lock/take.lua";
     EXTEND_LOCKS = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/extend.lua";
     WRITE_LOCKS = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/write.lua";
     SIGHT = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/member.lua" "lock/sight.lua";
     MEMORY = "lock/prelude.lua" "lock/time.lua" "lock/member.lua" "lock/memory.lua";
     ADMIT = "lock/prelude.lua" "lock/time.lua" "lock/member.lua" "lock/admit.lua";
-    RELEASE_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/queue.lua" "lock/release.lua";
+    RELEASE_LOCKS = "lock/prelude.lua" "lock/standing.lua" "lock/queue.lua" "lock/beside.lua"
+        "lock/release.lua";
     LOCK_HOLDER = "lock/prelude.lua" "lock/time.lua" "lock/standing.lua" "lock/holder.lua";
     LEAVE_QUEUE = "lock/prelude.lua" "lock/time.lua" "lock/queue.lua" "lock/leave.lua";
     SWEEP_AT = "replica/clock.lua" "prelude.lua" "sweep.lua";

@@ -65,6 +65,53 @@ pub(crate) async fn independent_names(f: &impl Fixture) {
     clean(f).await;
 }
 
+/// What many ask for at once may go to the store together.
+pub(crate) async fn many_at_once_have_each_what_they_asked_for(f: &impl Fixture) {
+    const MANY: usize = 40;
+    let (here, there) = (f.locks(), f.locks());
+    let ttl = |of: usize| LONG + Duration::from_secs(60 * (of % 3) as u64);
+    let metadata = |of: usize| format!("who wants {}", of / 2);
+    let all_of = |kind: &'static str| {
+        let mut asked = JoinSet::new();
+        for of in 0..MANY {
+            let request = here.lock(format!("{kind}/{of}")).ttl(ttl(of)).metadata(metadata(of));
+            asked.spawn(async move { (of, request.try_acquire().await.unwrap()) });
+        }
+        asked
+    };
+    let mut held: Vec<_> = all_of("first").join_all().await;
+    // What nobody holds any more is given back among those that are held.
+    let (gone, lapsed) = held.pop().unwrap();
+    let name = format!("first/{gone}");
+    let take = take_of(&[&name], Token::new(), LONG);
+    f.lapse(&name);
+    assert!(matches!(f.store().take(&take).await, Ok(Taken::Granted(_))));
+    let (others, mut given) = (all_of("second"), JoinSet::new());
+    given.spawn(async move { (gone, lapsed.release().await) });
+    for (of, guard) in held {
+        given.spawn(async move { (of, guard.release().await) });
+    }
+    for (of, released) in given.join_all().await {
+        match of == gone {
+            true => assert_eq!(
+                not_held(released).map(|by| by.metadata),
+                Some(take.metadata.to_string())
+            ),
+            false => released.unwrap(),
+        }
+    }
+    for (of, guard) in others.join_all().await {
+        let name = format!("second/{of}");
+        let holder = there.holder(&name).await.unwrap().unwrap();
+        assert_eq!((holder.fence, holder.metadata), (guard.fence(), metadata(of)), "{name}");
+        let left = holder.remaining;
+        assert!(left <= ttl(of) && left > ttl(of) - LONG / 2, "{name} {left:?}");
+        guard.release().await.unwrap();
+    }
+    f.store().release(&release_of(&take, Duration::ZERO)).await.unwrap();
+    clean(f).await;
+}
+
 pub(crate) async fn ten_relocks_in_a_row(f: &impl Fixture) {
     let handles = [f.locks(), f.locks()];
     let mut fences = Vec::new();

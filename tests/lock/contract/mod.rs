@@ -178,6 +178,7 @@ macro_rules! cases {
                 create_and_release: Nothing,
                 a_second_try_learns_the_holder: Nothing,
                 independent_names: Nothing,
+                many_at_once_have_each_what_they_asked_for: Nothing,
                 ten_relocks_in_a_row: Nothing,
                 expiry: Nothing,
                 a_hundred_callers_one_winner: Nothing,

@@ -3,7 +3,7 @@
 use crate::claim::Fence;
 use crate::clock::ClusterTime;
 use crate::node::BootId;
-use crate::store::redis::record::word;
+use crate::store::redis::record::{lapses, word};
 use crate::store::rules::{Record, RecordState};
 
 /// The line of `record`.
@@ -35,7 +35,7 @@ pub(in crate::store::redis) fn write(record: &Record) -> String {
 pub(in crate::store::redis) fn read(line: &str, at: ClusterTime) -> Option<Record> {
     let mut words = line.split(' ');
     let (state, lapses_at) = match words.next()? {
-        "running" => (RecordState::Running, ClusterTime::from_unix_millis(word(&mut words)?)),
+        "running" => (RecordState::Running, lapses(&mut words)?),
         // `handed_over` is how a run ends, but not how a slot does.
         other => match other.parse() {
             Ok(why) => (RecordState::Ready(why), at),
@@ -102,6 +102,17 @@ mod tests {
                 state,
             };
             assert_eq!(read(&write(&record), later), Some(record));
+        }
+    }
+
+    #[test]
+    fn a_lease_that_lapses_at_no_time_is_none() {
+        let at = ClusterTime::from_unix_millis(1_795_316_400_000);
+        let line = |lapses| format!("running {lapses} {} 17 1 web-1 1 0 0 -", Token::new());
+        assert!(read(&line("1795316430000"), at).is_some());
+        for lapses in ["17953164316430002", "9223372036854775807", "179531643000", "-795316430000"]
+        {
+            assert_eq!(read(&line(lapses), at), None, "{lapses}");
         }
     }
 

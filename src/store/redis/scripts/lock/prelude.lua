@@ -9,5 +9,5 @@
 --
 -- An item that cannot be served answers `error TEXT` and fails no other.
 local call, pcall = redis.call, redis.pcall
-local sub, fmt, max = string.sub, string.format, math.max
+local sub, find, fmt, max = string.sub, string.find, string.format, math.max
 local NOBODY = '00000000-0000-0000-0000-000000000000'

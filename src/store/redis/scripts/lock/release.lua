@@ -1,19 +1,17 @@
--- Gives locks back. Replies for each item, for each of its locks in a list unless it is
--- TOKEN alone,
+-- Gives locks back, in every way that give_one.lua does not know. Replies for each item with
+-- a list, for each of its locks
 --   ours | what is told of another's
--- or with `error TEXT` for the item. One text is not put into a list.
+-- or with `error TEXT` for the item.
 --
--- KEYS  for each item: locks; in the same order their queues; then the revocation of each
---       token that is to be revoked
--- ARGV  how many locks there are, what the name of a client follows in that of its channel,
---       whether it can be counted who listens there (1 or 0), then for each item: TOKEN for
---       one lock, or TOKEN LOCKS HOLD REVOKED: how many, how long nobody may have them
---       still (ms) or 0, for how long the token is revoked (ms) or 0
+-- KEYS  what is told of more beside locks (beside.lua); then for each item: locks; in the same
+--       order their queues; then the revocation of each token that is to be revoked
+-- ARGV  how many locks there are, how to call those who wait (queue.lua), then for each item:
+--       TOKEN LOCKS HOLD REVOKED: how many, how long nobody may have them still (ms) or 0, for
+--       how long the token is revoked (ms) or 0
 local count = tonumber(ARGV[1])
-local values = call('MGET', unpack(KEYS, 1, count))
--- Mostly nobody waits.
-local awaited = call('EXISTS', unpack(KEYS, count + 1, 2 * count)) > 0
-local replies, gone, at, revocations = {}, {}, 0, 2 * count
+local values = call('MGET', unpack(KEYS, 1, count + 1))
+local awaited = values[1]
+local replies, gone, at, revocations = {}, {}, 1, 2 * count + 1
 
 -- Gives back the next lock.
 local function give_back(token, hold)
@@ -33,7 +31,7 @@ local function give_back(token, hold)
   end
   if awaited then
     -- Also where it is kept: who waits learns that it lasts shorter than it was told.
-    call_next(KEYS[count + at], ARGV[2], ARGV[3])
+    call_next(KEYS[count + at], ARGV[2])
   end
   return type(done) == 'table' and done.err and 'error ' .. done.err or 'ours'
 end
@@ -42,9 +40,10 @@ local function give_back_all(token, locks, hold, revoked)
   if revoked ~= '0' then
     revocations = revocations + 1
     local set = pcall('SET', KEYS[revocations], '1', 'PX', revoked)
-    if set.err then
+    local refused = set.err and 'error ' .. set.err or tell_of_more(KEYS[1], ARGV[2], revoked)
+    if refused then
       at = at + locks
-      return 'error ' .. set.err
+      return refused
     end
   end
   local reply = {}
@@ -54,13 +53,8 @@ local function give_back_all(token, locks, hold, revoked)
   return reply
 end
 
-for item = 1, #ARGV - 3 do
-  local what = ARGV[item + 3]
-  if #what == 36 then
-    replies[item] = give_back(what, '0')
-  else
-    local token, locks, hold, revoked = string.match(what, '^(%S+) (%d+) (%d+) (%d+)$')
-    replies[item] = give_back_all(token, tonumber(locks), hold, revoked)
-  end
+for item = 1, #ARGV - 2 do
+  local token, locks, hold, revoked = string.match(ARGV[item + 2], '^(%S+) (%d+) (%d+) (%d+)$')
+  replies[item] = give_back_all(token, tonumber(locks), hold, revoked)
 end
-return #ARGV == 4 and type(replies[1]) == 'string' and replies[1] or replies
+return replies

@@ -2,15 +2,16 @@
 --   granted FENCE | revoked | abstains MILLIS | error TEXT
 --   { number of the first that is held, what is told of it, since when the waiter queues (us) }
 --
--- KEYS  fence, what a server of a quorum knows of itself, then for each item: the token's revocation, and for each lock: lock, queue
--- ARGV  for each item: how many locks, token, ttl (ms), metadata, the waiter or '', since
+-- KEYS  fence, what a server of a quorum knows of itself, what is told of more beside locks
+--       (beside.lua), then for each item: the token's revocation, and for each lock: lock, queue
+-- ARGV  how to call those who wait (queue.lua), then for each item: how many locks, token, ttl (ms), metadata, the waiter or '', since
 --       when it waits (us) or '', how long it stays (ms) or '', the fence that a quorum
 --       proposes or ''
 local values = call('MGET', unpack(KEYS))
 local last = tonumber(values[1] or 0)
 local replies, drawn, mine = { now_digits }, false, {}
 local voted = 0
-local at = 3
+local at = 4
 -- MGET says nothing of what is no text, and SET would write over it.
 local in_the_way = not values[1] and call('EXISTS', KEYS[1]) == 1
 
@@ -28,7 +29,7 @@ local function queue_up(queue, arg)
   if call('PTTL', queue) < stay then
     call('PEXPIRE', queue, stay)
   end
-  return since
+  return since, tell_of_more(KEYS[3], ARGV[1], stay)
 end
 
 -- The fence that a quorum proposes; where it was overtaken or is far ahead of the time,
@@ -106,7 +107,7 @@ local function serve(arg, locks)
   return 'granted ' .. number
 end
 
-for arg = 1, #ARGV, 8 do
+for arg = 2, #ARGV, 8 do
   local locks = tonumber(ARGV[arg])
   replies[#replies + 1] = serve(arg, locks)
   at = at + 1 + 2 * locks

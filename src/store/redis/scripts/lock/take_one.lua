@@ -1,31 +1,29 @@
--- Takes locks for those who want one and do not queue, as most do: with fewer keys and
--- arguments than take.lua has, because three of those cost as much as a command.
--- Replies for each, without a list where it is but one,
---   FENCE | revoked | what is told of another's | nothing: take.lua sees to it
+-- Behind give_one.lua: the locks that are wanted.
 --
--- KEYS  fence, for each that its token was revoked, then each lock
--- ARGV  for each: token, ttl (ms), metadata
-local count = #ARGV / 3
-local values = call('MGET', unpack(KEYS, 1, count + 1))
-local replies, granted, held = {}, false, false
-
 -- One fence does for all, since each lock is granted once at most. Where there was none
 -- yet, or something else in its place, nothing is.
-local last, fence = tonumber(values[1]), now_digits
+local last, fence, granted = tonumber(values[1]), now_digits, false
 if last and last >= now then
   fence = fmt('%.0f', last + 1)
 end
-local between = ' ' .. fence .. ' '
+local between, tokens = ' ' .. fence .. ' ', {}
 
-for item = 1, count do
-  local reply = ''
-  if values[item + 1] then
-    reply = 'revoked'
+for item = given + 1, given + wanted do
+  local token, ttl, metadata = ARGV[item + 3], ARGV[given + 2], ARGV[given + 3]
+  if #token > 36 then
+    token, ttl, metadata = string.match(token, '^(%S+) (%d+) (.*)$')
+  end
+  tokens[item] = token
+  local reply, revoked = '', 0
+  if bucket then
+    revoked = pcall('EXISTS', bucket .. 'revoked:' .. token)
+  end
+  if revoked ~= 0 then
+    reply = revoked == 1 and 'revoked' or 'error ' .. revoked.err
   elseif last then
-    local text = ARGV[3 * item - 2] .. between .. ARGV[3 * item]
-    local set = pcall('SET', KEYS[count + 1 + item], text, 'NX', 'PX', ARGV[3 * item - 1])
+    local set = pcall('SET', KEYS[item + 2], token .. between .. metadata, 'NX', 'PX', ttl)
     if not set then
-      held = true
+      more = true
     elseif set.ok then
       granted, reply = true, fence
     end
@@ -35,6 +33,6 @@ end
 if granted then
   call('SET', KEYS[1], fence)
 end
-if not held then
-  return count == 1 and replies[1] or replies
+if not more then
+  return #replies == 1 and replies[1] or replies
 end
