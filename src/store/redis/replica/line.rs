@@ -9,7 +9,8 @@ use crate::store::rules::{Record, RecordState};
 /// The line of `record`.
 pub(in crate::store::redis) fn write(record: &Record) -> String {
     let state = match record.state {
-        RecordState::Running => format!("running {}", millis_up(record.lapses_at)),
+        // As many digits as are read.
+        RecordState::Running => format!("running {:013}", millis_up(record.lapses_at)),
         RecordState::Ready(why) => why.to_string(),
         RecordState::Settled(outcome) => outcome.to_string(),
     };
@@ -109,7 +110,10 @@ mod tests {
     fn a_lease_that_lapses_at_no_time_is_none() {
         let at = ClusterTime::from_unix_millis(1_795_316_400_000);
         let line = |lapses| format!("running {lapses} {} 17 1 web-1 1 0 0 -", Token::new());
-        assert!(read(&line("1795316430000"), at).is_some());
+        for lapses in ["1795316430000", "0000016430000"] {
+            let record = read(&line(lapses), at).unwrap();
+            assert_eq!(read(&write(&record), at), Some(record), "{lapses}");
+        }
         for lapses in ["17953164316430002", "9223372036854775807", "179531643000", "-795316430000"]
         {
             assert_eq!(read(&line(lapses), at), None, "{lapses}");
