@@ -5,11 +5,16 @@
 //! alone pays nothing. Those that come while others are under way go together as soon as
 //! a lane is free and the tasks that can run have run: those that have an answer just now
 //! ask again. Without that the first of them would go alone, and leave the others behind.
+//!
+//! Invariant: where somebody waits, a lane is taken, and whoever has it sends what waits or
+//! hands it on. Batches are sent on the runtime on which the combiner was made: whoever asks
+//! may have one of his own, which ends with his answer.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::store::{Result, StoreError};
@@ -25,6 +30,7 @@ pub(super) struct Combiner<T: Send + 'static, R: Send + 'static>(Arc<Shared<T, R
 
 struct Shared<T, R> {
     queue: Mutex<Queue<T, R>>,
+    runtime: Handle,
     send: Box<dyn Fn(Vec<T>) -> Answers<R> + Send + Sync>,
 }
 
@@ -34,9 +40,21 @@ struct Queue<T, R> {
     taken: usize,
 }
 
-/// A lane that is taken. When it is dropped, also because who asked was, those who wait
-/// go next.
-struct Lane<T: Send + 'static, R: Send + 'static>(Arc<Shared<T, R>>);
+/// A lane that is taken. When who asked is answered, or dropped, those who wait go next.
+struct Lane<T: Send + 'static, R: Send + 'static> {
+    shared: Arc<Shared<T, R>>,
+    kept_by: Keeper,
+}
+
+#[derive(PartialEq, Eq)]
+enum Keeper {
+    /// Who asks for himself.
+    Asker,
+    /// A task that sends what waits.
+    Carrier,
+    /// It was given back.
+    Nobody,
+}
 
 /// What somebody who asks does.
 enum Turn<T: Send + 'static, R: Send + 'static> {
@@ -51,14 +69,14 @@ impl<T: Send + 'static, R: Send + 'static> std::fmt::Debug for Combiner<T, R> {
 }
 
 impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
-    /// One that sends batches so.
+    /// One that sends batches so, on the runtime in which it is made.
     pub(super) fn new(send: impl Fn(Vec<T>) -> Answers<R> + Send + Sync + 'static) -> Self {
         let queue = Mutex::new(Queue { waiting: Vec::new(), taken: 0 });
-        Self(Arc::new(Shared { queue, send: Box::new(send) }))
+        Self(Arc::new(Shared { queue, runtime: Handle::current(), send: Box::new(send) }))
     }
 
-    /// The answer to `item`. Who drops this future takes the request back if it was not
-    /// sent yet; so what is sent behind that, on the same connection, is served behind it.
+    /// The answer to `item`. Who drops this future takes the request back if it still waits
+    /// to be sent.
     pub(super) async fn ask(&self, item: T) -> Result<R> {
         match self.turn(item) {
             Turn::Goes(_lane, item) => {
@@ -73,13 +91,14 @@ impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
         let mut queue = self.0.queue();
         if queue.taken == 0 {
             queue.taken = 1;
-            return Turn::Goes(Lane(self.0.clone()), item);
+            return Turn::Goes(Lane::of(&self.0, Keeper::Asker), item);
         }
         let (reply, answer) = oneshot::channel();
         queue.waiting.push((item, reply));
         if queue.taken < LANES {
             queue.taken += 1;
-            tokio::spawn(gather(self.0.clone()));
+            drop(queue);
+            self.0.runtime.spawn(carry(Lane::of(&self.0, Keeper::Carrier)));
         }
         Turn::Waits(answer)
     }
@@ -90,44 +109,66 @@ impl<T, R> Shared<T, R> {
         // Nothing in here panics half-way.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl<T, R> Queue<T, R> {
+    /// Whether somebody waits who was not dropped.
+    fn is_wanted(&mut self) -> bool {
+        self.waiting.retain(|(_, reply)| !reply.is_closed());
+        !self.waiting.is_empty()
+    }
+}
+
+impl<T: Send + 'static, R: Send + 'static> Lane<T, R> {
+    fn of(shared: &Arc<Shared<T, R>>, kept_by: Keeper) -> Self {
+        Self { shared: shared.clone(), kept_by }
+    }
 
     /// All that wait; where nobody does, the lane is free from now on.
-    fn next(&self) -> Vec<(T, oneshot::Sender<Result<R>>)> {
-        let mut queue = self.queue();
-        queue.waiting.retain(|(_, reply)| !reply.is_closed());
-        if queue.waiting.is_empty() {
-            queue.taken -= 1;
+    fn next(&mut self) -> Option<Vec<(T, oneshot::Sender<Result<R>>)>> {
+        let mut queue = self.shared.queue();
+        if queue.is_wanted() {
+            return Some(std::mem::take(&mut queue.waiting));
         }
-        std::mem::take(&mut queue.waiting)
+        queue.taken -= 1;
+        self.kept_by = Keeper::Nobody;
+        None
     }
 }
 
 impl<T: Send + 'static, R: Send + 'static> Drop for Lane<T, R> {
     fn drop(&mut self) {
-        let next = self.0.next();
-        if !next.is_empty() {
+        let mut queue = self.shared.queue();
+        match self.kept_by {
+            Keeper::Nobody => {}
             // A task of its own: those of a batch do not depend on one that may be dropped.
-            tokio::spawn(carry(self.0.clone(), next));
+            Keeper::Asker if queue.is_wanted() => {
+                drop(queue);
+                self.shared.runtime.spawn(carry(Self::of(&self.shared, Keeper::Carrier)));
+            }
+            Keeper::Asker => queue.taken -= 1,
+            // It panicked, or the runtime has ended, and with it the connection.
+            Keeper::Carrier => {
+                queue.taken -= 1;
+                let left = match queue.taken {
+                    0 => std::mem::take(&mut queue.waiting),
+                    _ => Vec::new(),
+                };
+                drop(queue);
+                drop(left);
+            }
         }
     }
 }
 
-/// Sends what waits, once all that can run at this moment have asked, until nothing does.
-async fn gather<T, R>(shared: Arc<Shared<T, R>>) {
+/// Sends what waits, each time when all that can run at that moment have asked, until
+/// nothing does.
+async fn carry<T: Send + 'static, R: Send + 'static>(mut lane: Lane<T, R>) {
     loop {
         tokio::task::yield_now().await;
-        let batch = shared.next();
-        if batch.is_empty() {
-            return;
-        }
-        send(&shared, batch).await;
+        let Some(batch) = lane.next() else { return };
+        send(&lane.shared, batch).await;
     }
-}
-
-/// Sends `batch`, and then what waits.
-async fn carry<T, R>(shared: Arc<Shared<T, R>>, batch: Vec<(T, oneshot::Sender<Result<R>>)>) {
-    send(&shared, batch).await;
-    gather(shared).await;
 }
 
 async fn send<T, R>(shared: &Shared<T, R>, batch: Vec<(T, oneshot::Sender<Result<R>>)>) {
@@ -238,6 +279,54 @@ mod tests {
         }
         until(|| combiner.0.queue().taken == 0).await;
         assert_eq!(sent(&batches), LANES);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whose_runtime_ends_with_the_answer_leaves_no_lane_behind() {
+        let (gate, batches) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+        let combiner = doubler(&gate, &batches);
+        for round in 1..=LANES {
+            let ask = |item| {
+                let combiner = combiner.clone();
+                tokio::task::spawn_blocking(move || {
+                    let own = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                    own.block_on(combiner.ask(item))
+                })
+            };
+            let asking = [ask(1), ask(2)];
+            until(|| sent(&batches) == 2 * round).await;
+            gate.add_permits(2);
+            for (item, answer) in [1, 2].into_iter().zip(asking) {
+                assert_eq!(answer.await.unwrap(), Ok(2 * item));
+            }
+            until(|| combiner.0.queue().taken == 0).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_panics_leaves_no_lane_behind() {
+        let combiner = Arc::new(Combiner::new(|items: Vec<u32>| -> Answers<u32> {
+            Box::pin(async move {
+                tokio::task::yield_now().await;
+                assert!(items[0] == 0, "it panics");
+                Ok(items.into_iter().map(Ok).collect())
+            })
+        }));
+        let ask = |item| {
+            let combiner = combiner.clone();
+            tokio::spawn(async move { combiner.ask(item).await })
+        };
+        let asking = [ask(0), ask(1), ask(2)];
+        let [first, second, third] = futures_util::future::join_all(asking)
+            .await
+            .into_iter()
+            .map(std::result::Result::unwrap)
+            .collect::<Vec<_>>()
+            .try_into()
+            .unwrap();
+        assert_eq!((first, second, third), (Ok(0), Err(gone()), Err(gone())));
+        assert_eq!(combiner.0.queue().taken, 0);
+        assert_eq!(combiner.ask(0).await, Ok(0));
     }
 
     #[tokio::test]

@@ -1,5 +1,5 @@
-//! The operations that must be atomic. Each is one Lua file, the claim four, behind a
-//! prelude and the parts that it shares with others.
+//! The operations that must be atomic. Each is one Lua file or a few, behind a prelude and
+//! the parts that it shares with others.
 
 use std::sync::LazyLock;
 

@@ -8,7 +8,7 @@
 //! the hash slot leaves, `GET` of such a key is an error, which `pcall` makes look like
 //! another's lock; on the one that it comes to, a script behind `ASKING` finds nothing
 //! at all. Servers check only the keys that a call declares, and scripts name locks,
-//! ledgers and tails inside. So every call declares one key more, which never exists:
+//! queues, ledgers and more inside. So every call declares one key more, which never exists:
 //! on both servers it is then a call with several keys, of which one is missing, and
 //! both refuse it before it begins, with `TRYAGAIN` or `ASK`. Such a call waits, and is
 //! sent again, for half of its time; then it is unavailable. Where nothing moves, the key

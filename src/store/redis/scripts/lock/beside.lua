@@ -3,7 +3,8 @@
 -- wait, as queue.lua has it. It stays for at least `ms` from now. Returns why it was refused, if
 -- it was.
 local function tell_of_more(key, calls, ms)
-  if call('PTTL', key) < tonumber(ms) then
+  -- Something else may stand in the way, which says nothing.
+  if not call('MGET', key)[1] or call('PTTL', key) < tonumber(ms) then
     local set = pcall('SET', key, calls, 'PX', ms)
     return set.err and 'error ' .. set.err
   end

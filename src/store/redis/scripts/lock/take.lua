@@ -4,9 +4,9 @@
 --
 -- KEYS  fence, what a server of a quorum knows of itself, what is told of more beside locks
 --       (beside.lua), then for each item: the token's revocation, and for each lock: lock, queue
--- ARGV  how to call those who wait (queue.lua), then for each item: how many locks, token, ttl (ms), metadata, the waiter or '', since
---       when it waits (us) or '', how long it stays (ms) or '', the fence that a quorum
---       proposes or ''
+-- ARGV  how to call those who wait (queue.lua), then for each item: how many locks, token,
+--       ttl (ms), metadata, the waiter or '', since when it waits (us) or '', how long it
+--       stays (ms) or '', the fence that a quorum proposes or ''
 local values = call('MGET', unpack(KEYS))
 local last = tonumber(values[1] or 0)
 local replies, drawn, mine = { now_digits }, false, {}
