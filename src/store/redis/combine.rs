@@ -190,6 +190,7 @@ fn gone() -> StoreError {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use tokio::sync::Semaphore;
 
@@ -209,9 +210,12 @@ mod tests {
     }
 
     async fn until(holds: impl Fn() -> bool) {
-        while !holds() {
-            tokio::task::yield_now().await;
-        }
+        let waiting = async {
+            while !holds() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap();
     }
 
     fn sent(batches: &AtomicUsize) -> usize {
