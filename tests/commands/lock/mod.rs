@@ -87,11 +87,15 @@ impl Stand {
         assert!(!self.bench.path("overlaps").exists());
     }
 
-    /// All keys of the Redis, but the fence counter, and what says that a request without
-    /// an answer is granted nothing any more: that expires by itself.
+    /// All keys of the Redis, but the fence counter, and those that say that a request without
+    /// an answer is granted nothing any more, or that there may be something of that kind:
+    /// they expire by themselves.
     fn keys(&self) -> Vec<String> {
         let mut keys = self.redis().cli_list(&["KEYS", "*"]);
-        keys.retain(|key| !key.ends_with(":fence") && !key.contains(":revoked:"));
+        keys.retain(|key| {
+            ![":fence", ":beside"].iter().any(|end| key.ends_with(end))
+                && !key.contains(":revoked:")
+        });
         keys
     }
 }
