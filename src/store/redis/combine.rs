@@ -46,7 +46,6 @@ struct Lane<T: Send + 'static, R: Send + 'static> {
     kept_by: Keeper,
 }
 
-#[derive(PartialEq, Eq)]
 enum Keeper {
     /// Who asks for himself.
     Asker,

@@ -355,8 +355,9 @@ fn seen(answer: Vec<Value>) -> Result<Sight> {
 fn released(release: &Release, value: Value) -> Result<Vec<Standing>> {
     match value {
         Value::Array(parts) => standings(release.names.len(), parts),
-        // An error.
-        one => standings(1, vec![one]),
+        one => {
+            Err(reply::item(one).err().unwrap_or_else(|| reply::corrupt("what became of locks")))
+        }
     }
 }
 
