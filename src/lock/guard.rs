@@ -1,6 +1,6 @@
 //! The guard: a lock that is held.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -74,14 +74,42 @@ pub(super) struct Hold {
     token: Token,
     fence: Fence,
     metadata: Arc<str>,
-    state: watch::Sender<State>,
+    tenure: Mutex<Tenure>,
     ended: CancellationToken,
-    /// The TTL, and when the last request was sent that was granted.
-    granted: Mutex<(Duration, BootInstant)>,
     /// One extension at a time: the store's last word is then ours as well.
     extending: tokio::sync::Mutex<()>,
     /// Whether it is extended in the background.
     pub(super) renews: bool,
+}
+
+/// How long a lock is ours, for whoever looks and whoever follows.
+struct Tenure {
+    /// The TTL, and when the last request was sent that was granted.
+    granted: (Duration, BootInstant),
+    lost: Option<Loss>,
+    /// Those who follow it. There is none before somebody does: most locks are given back
+    /// first, and this costs more than the rest of a guard.
+    told: Option<watch::Sender<State>>,
+}
+
+impl Tenure {
+    fn until(&self) -> BootInstant {
+        let (ttl, sent) = self.granted;
+        trusted_until(sent, ttl)
+    }
+
+    fn state(&self) -> State {
+        match &self.lost {
+            Some(loss) => State::Lost(loss.clone()),
+            None => State::Held { until: self.until() },
+        }
+    }
+
+    fn tell(&self) {
+        if let Some(told) = &self.told {
+            told.send_replace(self.state());
+        }
+    }
 }
 
 impl std::fmt::Debug for Guard {
@@ -89,7 +117,7 @@ impl std::fmt::Debug for Guard {
         f.debug_struct("Guard")
             .field("names", &self.hold.names)
             .field("fence", &self.hold.fence)
-            .field("state", &*self.hold.state.borrow())
+            .field("state", &self.hold.tenure().state())
             .finish_non_exhaustive()
     }
 }
@@ -102,16 +130,15 @@ impl Guard {
         grant: Grant,
         revoke_for: Option<Duration>,
     ) -> Self {
-        let until = trusted_until(grant.sent, terms.ttl);
+        let tenure = Tenure { granted: (terms.ttl, grant.sent), lost: None, told: None };
         let hold = Arc::new(Hold {
             desk,
             names: terms.names.clone(),
             token,
             fence: grant.fence,
             metadata: terms.metadata.clone(),
-            state: watch::Sender::new(State::Held { until }),
+            tenure: Mutex::new(tenure),
             ended: CancellationToken::new(),
-            granted: Mutex::new((terms.ttl, grant.sent)),
             extending: tokio::sync::Mutex::new(()),
             renews: terms.renew,
         });
@@ -141,9 +168,10 @@ impl Guard {
     /// time in which the machine is suspended; one that is lost was ours until now at
     /// most. Earlier than the end at the store, by 1% of the TTL and 2 ms.
     pub fn valid_until(&self) -> BootInstant {
-        match *self.hold.state.borrow() {
-            State::Held { until } => until,
-            State::Lost(_) => self.hold.until().min(BootInstant::now()),
+        let tenure = self.hold.tenure();
+        match tenure.lost {
+            None => tenure.until(),
+            Some(_) => tenure.until().min(BootInstant::now()),
         }
     }
 
@@ -239,39 +267,41 @@ impl Hold {
         self.ended.clone()
     }
 
+    fn tenure(&self) -> MutexGuard<'_, Tenure> {
+        // Nothing in here panics half-way.
+        self.tenure.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The TTL, and when the last request was sent that was granted.
     pub(super) fn granted(&self) -> (Duration, BootInstant) {
-        *self.granted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tenure().granted
     }
 
     /// Until when it may be trusted.
     pub(super) fn until(&self) -> BootInstant {
-        let (ttl, sent) = self.granted();
-        trusted_until(sent, ttl)
+        self.tenure().until()
     }
 
     /// How it stands, followed as it changes.
     pub(super) fn changes(&self) -> watch::Receiver<State> {
-        self.state.subscribe()
+        let mut tenure = self.tenure();
+        let state = tenure.state();
+        tenure.told.get_or_insert_with(|| watch::Sender::new(state)).subscribe()
     }
 
     /// How it was lost, if it was.
     pub(super) fn loss(&self) -> Option<Loss> {
-        match &*self.state.borrow() {
-            State::Lost(loss) => Some(loss.clone()),
-            State::Held { .. } => None,
-        }
+        self.tenure().lost.clone()
     }
 
     /// It is lost, if it was not before.
     pub(super) fn lose(&self, loss: Loss) {
-        self.state.send_if_modified(|state| {
-            let held = matches!(state, State::Held { .. });
-            if held {
-                *state = State::Lost(loss);
-            }
-            held
-        });
+        let mut tenure = self.tenure();
+        if tenure.lost.is_none() {
+            tenure.lost = Some(loss);
+            tenure.tell();
+        }
+        drop(tenure);
         self.ended.cancel();
     }
 
@@ -286,15 +316,11 @@ impl Hold {
         let sent = BootInstant::now();
         let standings = self.desk.store.extend(&self.names, self.token, ttl).await?;
         self.judge(&standings)?;
-        *self.granted.lock().unwrap_or_else(PoisonError::into_inner) = (ttl, sent);
-        let until = trusted_until(sent, ttl);
-        self.state.send_if_modified(|state| match state {
-            State::Held { until: held } => {
-                *held = until;
-                true
-            }
-            State::Lost(_) => false,
-        });
+        let mut tenure = self.tenure();
+        tenure.granted = (ttl, sent);
+        if tenure.lost.is_none() {
+            tenure.tell();
+        }
         Ok(())
     }
 

@@ -55,7 +55,7 @@ impl Exchange {
                 let call = |some: &[Deal]| call(&keys, some);
                 let weigh = |deal: &Deal| weight(deal.names()) + deal.metadata().len();
                 let settled = batch::run_untimed(&*server, &deals, call, weigh, read).await?;
-                Ok(as_asked(places, settled))
+                Ok(as_asked(&places, settled))
             })
         }))
     }
@@ -104,16 +104,18 @@ impl Deal {
 
 /// Those who give before those who want, each with its place among those who asked.
 fn gifts_first(deals: Vec<Deal>) -> (Vec<usize>, Vec<Deal>) {
-    let mut placed: Vec<_> = deals.into_iter().enumerate().collect();
-    placed.sort_by_key(|(_, deal)| !deal.is_gift());
-    placed.into_iter().unzip()
+    let (gifts, wants): (Vec<_>, Vec<_>) =
+        deals.into_iter().enumerate().partition(|(_, deal)| deal.is_gift());
+    gifts.into_iter().chain(wants).unzip()
 }
 
 /// As they asked.
-fn as_asked<T>(places: Vec<usize>, settled: Vec<T>) -> Vec<T> {
-    let mut placed: Vec<_> = places.into_iter().zip(settled).collect();
-    placed.sort_unstable_by_key(|(place, _)| *place);
-    placed.into_iter().map(|(_, settled)| settled).collect()
+fn as_asked<T>(places: &[usize], settled: Vec<T>) -> Vec<T> {
+    let mut placed: Vec<Option<T>> = settled.iter().map(|_| None).collect();
+    for (place, settled) in places.iter().zip(settled) {
+        placed[*place] = Some(settled);
+    }
+    placed.into_iter().flatten().collect()
 }
 
 fn call(keys: &Keys, deals: &[Deal]) -> Cmd {
