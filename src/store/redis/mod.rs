@@ -31,6 +31,7 @@ mod control;
 #[cfg(feature = "daemon")]
 mod cursors;
 mod dial;
+mod eager;
 #[cfg(feature = "daemon")]
 mod entry;
 mod exchange;
