@@ -104,12 +104,6 @@ impl Tenure {
             None => State::Held { until: self.until() },
         }
     }
-
-    fn tell(&self) {
-        if let Some(told) = &self.told {
-            told.send_replace(self.state());
-        }
-    }
 }
 
 impl std::fmt::Debug for Guard {
@@ -177,7 +171,8 @@ impl Guard {
 
     /// Whether the lock is ours at this moment, as far as can be known without asking.
     pub fn is_held(&self) -> bool {
-        self.hold.loss().is_none() && BootInstant::now() < self.valid_until()
+        let tenure = self.hold.tenure();
+        tenure.lost.is_none() && BootInstant::now() < tenure.until()
     }
 
     /// How it stands, followed as it changes.
@@ -296,13 +291,23 @@ impl Hold {
 
     /// It is lost, if it was not before.
     pub(super) fn lose(&self, loss: Loss) {
-        let mut tenure = self.tenure();
-        if tenure.lost.is_none() {
-            tenure.lost = Some(loss);
-            tenure.tell();
-        }
-        drop(tenure);
+        self.tenure().lost.get_or_insert(loss);
+        self.tell();
         self.ended.cancel();
+    }
+
+    /// Tells those who follow it how it stands. Whoever of them is looking at what he was told
+    /// holds this up, and may ask the guard something meanwhile: the tenure is free then.
+    fn tell(&self) {
+        let told = self.tenure().told.clone();
+        if let Some(told) = told {
+            told.send_if_modified(|state| {
+                let now = self.tenure().state();
+                let changed = *state != now;
+                *state = now;
+                changed
+            });
+        }
     }
 
     /// Extends it, by its old TTL where no other is given.
@@ -316,11 +321,8 @@ impl Hold {
         let sent = BootInstant::now();
         let standings = self.desk.store.extend(&self.names, self.token, ttl).await?;
         self.judge(&standings)?;
-        let mut tenure = self.tenure();
-        tenure.granted = (ttl, sent);
-        if tenure.lost.is_none() {
-            tenure.tell();
-        }
+        self.tenure().granted = (ttl, sent);
+        self.tell();
         Ok(())
     }
 

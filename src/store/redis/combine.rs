@@ -2,7 +2,7 @@
 //! serves them all, at a fraction of what a call for each costs the server and us.
 //!
 //! A request that comes when nothing is under way is sent at once, by whoever asks: who is
-//! alone pays nothing, and is [eager](Eager) for the answer. Those that come while others
+//! alone waits for nobody, and is [eager](Eager) for the answer. Those that come while others
 //! are under way go together as soon as a lane is free and the tasks that can run have run:
 //! those that have an answer just now ask again. Without that the first of them would go
 //! alone, and leave the others behind. No lane takes more than its share of all that wait or
@@ -16,17 +16,23 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
-use crate::store::redis::eager::Eager;
+use crate::store::redis::eager::{self, Eager, PATIENCE};
 use crate::store::{Result, StoreError};
 
 /// So many batches may be under way: the server works on one while another is made. With
 /// more of them, each smaller, both sides are woken more often, which costs more than it
 /// gains (measured with 2, 3, 4 and 8 for 2 to 256 tasks at once).
 const LANES: usize = 2;
+
+/// How long a carrier looks for the answers of a batch: more for each request, as a server
+/// needs 2 µs for one and may have another batch to do first, but no longer than that.
+const PATIENCE_EACH: Duration = Duration::from_micros(4);
+const MOST_PATIENCE: Duration = Duration::from_micros(200);
 
 /// The answers to a batch, in order.
 pub(super) type Answers<R> = Pin<Box<dyn Future<Output = Result<Vec<Result<R>>>> + Send>>;
@@ -36,7 +42,12 @@ pub(super) struct Combiner<T: Send + 'static, R: Send + 'static>(Arc<Shared<T, R
 
 struct Shared<T, R> {
     queue: Mutex<Queue<T, R>>,
-    eager: Eager,
+    /// Those who are alone are eager, ...
+    eager: Option<Eager>,
+    /// ... and carriers where the runtime has but one worker: it would sleep while the server
+    /// works, and the server while it does, each time for both batches. Of several workers
+    /// one that looks would take its processor from those that work, or from the server.
+    eager_carriers: Option<Eager>,
     runtime: Handle,
     send: Box<dyn Fn(Vec<T>) -> Answers<R> + Send + Sync>,
 }
@@ -81,9 +92,20 @@ impl<T: Send + 'static, R: Send + 'static> std::fmt::Debug for Combiner<T, R> {
 impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
     /// One that sends batches so, on the runtime in which it is made.
     pub(super) fn new(send: impl Fn(Vec<T>) -> Answers<R> + Send + Sync + 'static) -> Self {
+        let alone = Handle::current().metrics().num_workers() == 1;
+        let eager = eager::is_of_use().then(Eager::default);
+        let eager_carriers = (alone && eager::is_of_use()).then(Eager::default);
+        Self::with(eager, eager_carriers, send)
+    }
+
+    fn with(
+        eager: Option<Eager>,
+        eager_carriers: Option<Eager>,
+        send: impl Fn(Vec<T>) -> Answers<R> + Send + Sync + 'static,
+    ) -> Self {
         let queue = Mutex::new(Queue { waiting: Vec::new(), taken: 0, under_way: 0 });
-        let (eager, runtime) = (Eager::default(), Handle::current());
-        Self(Arc::new(Shared { queue, eager, runtime, send: Box::new(send) }))
+        let (runtime, send) = (Handle::current(), Box::new(send));
+        Self(Arc::new(Shared { queue, eager, eager_carriers, runtime, send }))
     }
 
     /// The answer to `item`. Who drops this future takes the request back if it still waits
@@ -91,7 +113,7 @@ impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
     pub(super) async fn ask(&self, item: T) -> Result<R> {
         match self.turn(item) {
             Turn::Goes(_lane, item) => {
-                let answers = self.0.eager.answer((self.0.send)(vec![item])).await?;
+                let answers = answer(&self.0.eager, (self.0.send)(vec![item]), PATIENCE).await?;
                 answers.into_iter().next().unwrap_or_else(|| Err(gone()))
             }
             Turn::Waits(answer) => answer.await.unwrap_or_else(|_| Err(gone())),
@@ -103,7 +125,8 @@ impl<T: Send + 'static, R: Send + 'static> Combiner<T, R> {
         if queue.taken == 0 {
             queue.taken = 1;
             queue.under_way += 1;
-            return Turn::Goes(Lane::of(&self.0, Keeper::Asker, 1), item);
+            let lane = Lane { shared: self.0.clone(), kept_by: Keeper::Asker, carries: 1 };
+            return Turn::Goes(lane, item);
         }
         let (reply, answer) = oneshot::channel();
         queue.waiting.push((item, reply));
@@ -123,11 +146,16 @@ impl<T: Send + 'static, R: Send + 'static> Shared<T, R> {
         if queue.taken < LANES {
             queue.taken += 1;
             drop(queue);
-            let lane = Lane::of(self, Keeper::Carrier, 0);
-            // (In a box, because a carrier may call another.)
-            let carrying: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(carry(lane));
-            self.runtime.spawn(carrying);
+            self.hand_to_a_carrier();
         }
+    }
+
+    /// Hands on a lane that is taken.
+    fn hand_to_a_carrier(self: &Arc<Self>) {
+        let lane = Lane { shared: self.clone(), kept_by: Keeper::Carrier, carries: 0 };
+        // (In a box, because a carrier may call another.)
+        let carrying: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(carry(lane));
+        self.runtime.spawn(carrying);
     }
 }
 
@@ -141,16 +169,12 @@ impl<T, R> Queue<T, R> {
     /// One lane's share of what waits.
     fn share(&mut self) -> Vec<(T, oneshot::Sender<Result<R>>)> {
         let share = (self.waiting.len() + self.under_way).div_ceil(LANES);
-        let rest = self.waiting.split_off(share.min(self.waiting.len()));
-        std::mem::replace(&mut self.waiting, rest)
+        // (What waits keeps its room: others would wait while it is made anew.)
+        self.waiting.drain(..share.min(self.waiting.len())).collect()
     }
 }
 
 impl<T: Send + 'static, R: Send + 'static> Lane<T, R> {
-    fn of(shared: &Arc<Shared<T, R>>, kept_by: Keeper, carries: usize) -> Self {
-        Self { shared: shared.clone(), kept_by, carries }
-    }
-
     /// What goes next; where nobody waits, the lane is free from now on.
     fn next(&mut self) -> Option<Vec<(T, oneshot::Sender<Result<R>>)>> {
         let mut queue = self.shared.queue();
@@ -179,7 +203,7 @@ impl<T: Send + 'static, R: Send + 'static> Drop for Lane<T, R> {
             // A task of its own: those of a batch do not depend on one that may be dropped.
             Keeper::Asker if queue.is_wanted() => {
                 drop(queue);
-                self.shared.runtime.spawn(carry(Self::of(&self.shared, Keeper::Carrier, 0)));
+                self.shared.hand_to_a_carrier();
             }
             Keeper::Asker => queue.taken -= 1,
             // It panicked, or the runtime has ended, and with it the connection.
@@ -206,9 +230,24 @@ async fn carry<T: Send + 'static, R: Send + 'static>(mut lane: Lane<T, R>) {
     }
 }
 
+/// The answers, looked for where somebody is eager.
+async fn answer<R>(
+    eager: &Option<Eager>,
+    asked: Answers<R>,
+    patience: Duration,
+) -> Result<Vec<Result<R>>> {
+    match eager {
+        Some(eager) => eager.answer(asked, patience).await,
+        None => asked.await,
+    }
+}
+
 async fn send<T, R>(shared: &Shared<T, R>, batch: Vec<(T, oneshot::Sender<Result<R>>)>) {
     let (items, replies): (Vec<_>, Vec<_>) = batch.into_iter().unzip();
-    let (mut answers, error) = match (shared.send)(items).await {
+    let each = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    let patience = (PATIENCE + PATIENCE_EACH.saturating_mul(each)).min(MOST_PATIENCE);
+    let answered = answer(&shared.eager_carriers, (shared.send)(items), patience).await;
+    let (mut answers, error) = match answered {
         Ok(answers) => (answers.into_iter(), gone()),
         Err(error) => (Vec::new().into_iter(), error),
     };
@@ -234,7 +273,7 @@ mod tests {
     /// Doubles numbers, each batch when it is let through.
     fn doubler(gate: &Arc<Semaphore>, batches: &Arc<AtomicUsize>) -> Arc<Combiner<u32, u32>> {
         let (gate, batches) = (gate.clone(), batches.clone());
-        Arc::new(Combiner::new(move |items: Vec<u32>| -> Answers<u32> {
+        Arc::new(Combiner::with(None, None, move |items: Vec<u32>| -> Answers<u32> {
             batches.fetch_add(1, Ordering::Relaxed);
             let gate = gate.clone();
             Box::pin(async move {
@@ -279,6 +318,29 @@ mod tests {
         until(|| combiner.0.queue().taken == 0).await;
         assert_eq!(sent(&batches), 3);
         assert_eq!(combiner.0.queue().under_way, 0);
+    }
+
+    #[test]
+    fn carriers_look_for_answers_only_where_no_worker_is_beside_them() {
+        for workers in [1, 2] {
+            let runtime = tokio::runtime::Builder::new_multi_thread()
+                .worker_threads(workers)
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let combiner = Combiner::new(|items: Vec<u32>| -> Answers<u32> {
+                    Box::pin(async move {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        Ok(items.into_iter().map(Ok).collect())
+                    })
+                });
+                let eager = [&combiner.0.eager, &combiner.0.eager_carriers].map(Option::is_some);
+                assert_eq!(eager, [true, workers == 1].map(|eager| eager && eager::is_of_use()));
+                let answers = futures_util::future::join_all((0..9).map(|n| combiner.ask(n))).await;
+                assert_eq!(answers, (0..9).map(Ok).collect::<Vec<_>>());
+            });
+        }
     }
 
     #[tokio::test]

@@ -4,45 +4,45 @@
 //! server nearby takes to answer: the processor has to be woken first. So who is alone
 //! looks again and again, for a moment, letting every other task run in between; and where
 //! that was in vain, as with a server that is not so near, ever more callers after it do
-//! not try.
+//! not try. On a machine with one processor nobody does: it would be the server's.
 
 use std::future::Future;
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::clock::BootInstant;
 
-/// A server on this machine has answered by then, one next door mostly has not. It is
-/// about what the sleep would cost the processor.
-const PATIENCE: Duration = Duration::from_micros(50);
+/// For so long one answer is looked for: a server on this machine has given it by then, one
+/// next door mostly has not. It is about what the sleep would cost the processor.
+pub(super) const PATIENCE: Duration = Duration::from_micros(50);
 
 /// After so many attempts in vain, one call in two to the power of that tries.
 const MOST_DOUBLINGS: u32 = 10;
 
+/// Whether there is a processor to look with, beside the one on which a server may work.
+pub(super) fn is_of_use() -> bool {
+    static OF_USE: LazyLock<bool> =
+        LazyLock::new(|| std::thread::available_parallelism().is_ok_and(|count| count.get() > 1));
+    *OF_USE
+}
+
 /// See the module's head.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Eager {
-    patience: Duration,
     /// So many attempts were in vain, one after another.
     in_vain: AtomicU32,
     /// So many callers do not try.
     pass: AtomicU32,
 }
 
-impl Default for Eager {
-    fn default() -> Self {
-        Self::with(PATIENCE)
-    }
-}
-
 impl Eager {
-    fn with(patience: Duration) -> Self {
-        Self { patience, in_vain: AtomicU32::new(0), pass: AtomicU32::new(0) }
-    }
-
-    /// What is answered.
-    pub(super) async fn answer<F: Future + Unpin>(&self, mut asked: F) -> F::Output {
+    /// What is answered, looked for no longer than `patience` before it is slept for.
+    pub(super) async fn answer<F>(&self, mut asked: F, patience: Duration) -> F::Output
+    where
+        F: Future + Unpin,
+    {
         // (What gets lost where several count at once does not matter.)
         match self.pass.load(Ordering::Relaxed) {
             0 => {}
@@ -57,7 +57,7 @@ impl Eager {
                 self.in_vain.store(0, Ordering::Relaxed);
                 return answer;
             }
-            if BootInstant::now().since(begun) >= self.patience {
+            if BootInstant::now().since(begun) >= patience {
                 break;
             }
             tokio::task::yield_now().await;
@@ -75,6 +75,8 @@ mod tests {
     use std::task::Context;
 
     use super::*;
+
+    const LONG: Duration = Duration::from_secs(60);
 
     /// An answer that is there when it was looked for so often, and calls nobody.
     struct Quiet(u32);
@@ -94,7 +96,7 @@ mod tests {
     }
 
     /// How often an answer is looked for that comes when it was asked for by others.
-    async fn looks(eager: &Eager) -> u32 {
+    async fn looks(eager: &Eager, patience: Duration) -> u32 {
         let mut looks = 0;
         let (answer, asked) = tokio::sync::oneshot::channel();
         let mut asked = Box::pin(asked);
@@ -106,39 +108,39 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
             answer.send(()).unwrap();
         };
-        let (answer, ()) = tokio::join!(eager.answer(Box::pin(counted)), late);
+        let (answer, ()) = tokio::join!(eager.answer(Box::pin(counted), patience), late);
         answer.unwrap();
         looks
     }
 
     #[tokio::test]
     async fn an_answer_that_comes_soon_is_found_by_looking() {
-        let eager = Eager::with(Duration::from_secs(60));
+        let eager = Eager::default();
         for _ in 0..3 {
-            eager.answer(Quiet(1000)).await;
+            eager.answer(Quiet(1000), LONG).await;
         }
     }
 
     #[tokio::test]
     async fn others_run_meanwhile() {
-        let eager = Eager::with(Duration::from_secs(60));
-        assert!(looks(&eager).await > 2);
+        let eager = Eager::default();
+        assert!(looks(&eager, LONG).await > 2);
     }
 
     #[tokio::test]
     async fn where_looking_was_in_vain_ever_fewer_look() {
-        let eager = Eager::with(Duration::from_micros(1));
+        let eager = Eager::default();
         let mut tried = Vec::new();
         for call in 0..40 {
             let before = eager.in_vain.load(Ordering::Relaxed);
-            looks(&eager).await;
+            looks(&eager, Duration::from_micros(1)).await;
             if eager.in_vain.load(Ordering::Relaxed) > before {
                 tried.push(call);
             }
         }
         assert_eq!(tried, [0, 2, 6, 14, 30]);
         eager.pass.store(0, Ordering::Relaxed);
-        eager.answer(Quiet(0)).await;
+        eager.answer(Quiet(0), LONG).await;
         assert_eq!(eager.in_vain.load(Ordering::Relaxed), 0, "it was found at once");
     }
 }

@@ -110,12 +110,12 @@ fn gifts_first(deals: Vec<Deal>) -> (Vec<usize>, Vec<Deal>) {
 }
 
 /// As they asked.
-fn as_asked<T>(places: &[usize], settled: Vec<T>) -> Vec<T> {
-    let mut placed: Vec<Option<T>> = settled.iter().map(|_| None).collect();
+fn as_asked(places: &[usize], settled: Vec<Result<Settled>>) -> Vec<Result<Settled>> {
+    let mut placed: Vec<_> = places.iter().map(|_| None).collect();
     for (place, settled) in places.iter().zip(settled) {
         placed[*place] = Some(settled);
     }
-    placed.into_iter().flatten().collect()
+    placed.into_iter().map(|settled| settled.unwrap_or_else(|| Err(mixed_up()))).collect()
 }
 
 fn call(keys: &Keys, deals: &[Deal]) -> Cmd {
@@ -172,4 +172,51 @@ fn taken(take: &Take, value: Value) -> Result<Option<Taken>> {
 #[cfg(all(feature = "daemon", any(test, fuzzing)))]
 pub(super) fn read_both(take: &Take, value: &Value) -> (Result<Option<Taken>>, Result<Standing>) {
     (taken(take, value.clone()), standing(value.clone()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn name() -> Arc<[LockName]> {
+        [LockName::new("order/1").unwrap()].into()
+    }
+
+    fn give() -> Deal {
+        let token = Token::new();
+        Deal::Give(Release { names: name(), token, hold: Duration::ZERO, revoke_for: None })
+    }
+
+    fn want() -> Deal {
+        let (token, ttl, metadata) = (Token::new(), Duration::from_secs(1), "".into());
+        Deal::Want(Take { names: name(), token, ttl, metadata, queue: None })
+    }
+
+    #[test]
+    fn who_gives_goes_before_who_wants_and_each_has_his_own_answer() {
+        let deals = vec![want(), give(), want(), give(), give()];
+        let (places, deals) = gifts_first(deals);
+        assert_eq!(
+            deals.iter().map(Deal::is_gift).collect::<Vec<_>>(),
+            [true, true, true, false, false]
+        );
+        assert_eq!(places, [1, 3, 4, 0, 2]);
+        let answer = |deal: &Deal| match deal {
+            Deal::Give(_) => Ok(Settled::Given(Standing::Ours)),
+            Deal::Want(_) => Ok(Settled::Wanted(None)),
+        };
+        let mut answers: Vec<_> = deals.iter().map(answer).collect();
+        // The last who wants has none.
+        answers.pop();
+        let as_asked = as_asked(&places, answers);
+        let given = |answer: &Result<Settled>| match answer {
+            Ok(Settled::Given(_)) => Some(true),
+            Ok(Settled::Wanted(_)) => Some(false),
+            Err(_) => None,
+        };
+        let given: Vec<_> = as_asked.iter().map(given).collect();
+        assert_eq!(given, [Some(false), Some(true), None, Some(true), Some(true)]);
+    }
 }

@@ -195,3 +195,25 @@ pub(crate) async fn a_loss_says_why_it_could_not_be_averted(f: &impl Fixture) {
         clean(f).await;
     }
 }
+
+pub(crate) async fn who_looks_at_what_he_was_told_may_ask_the_guard(f: &impl Fixture) {
+    let guard = f.locks().lock("order/1").ttl(SHORT).renew(false).try_acquire().await.unwrap();
+    let (answer, answered) = std::sync::mpsc::channel();
+    // A thread of its own, so that this fails rather than hangs.
+    std::thread::spawn(move || {
+        let told = guard.watch();
+        let looked_at = told.borrow();
+        // The loss is to be told meanwhile, and waits for who looks.
+        let late = guard.valid_until() + Duration::from_millis(100);
+        while BootInstant::now() < late {
+            std::hint::black_box(guard.is_held());
+        }
+        drop(looked_at);
+        let _ = answer.send(guard);
+    });
+    let waiting =
+        tokio::task::spawn_blocking(move || answered.recv_timeout(Duration::from_secs(20)));
+    let guard = waiting.await.unwrap().expect("who looks is not held up");
+    let lost = soon("the loss", guard.lost()).await;
+    assert_eq!(lost, Loss::Lapsed { why: None });
+}

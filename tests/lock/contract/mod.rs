@@ -217,6 +217,7 @@ macro_rules! cases {
                 an_extension_to_less_is_kept_alive_too: Timers,
                 an_extension_without_measure_is_refused: Nothing,
                 a_loss_says_why_it_could_not_be_averted: Timers,
+                who_looks_at_what_he_was_told_may_ask_the_guard: Timers,
             }
             failing {
                 lost_reply_then_same_token: Nothing,
