@@ -1,8 +1,9 @@
 //! What a lock costs: `cargo bench --bench lock`.
 //!
-//! Takes and releases free locks on one Redis, one task and 64 tasks at once, beside
-//! `rslock` in turn on the same server, and beside the floor: two bare commands on a
-//! connection of the same client library. Then how long a waiter takes to be woken.
+//! Takes and releases free locks on one Redis, one task and 64 tasks at once, on a runtime
+//! of one worker and on one of two, beside `rslock` in turn on the same server, and beside
+//! the floor: two bare commands on a connection of the same client library. Then how long a
+//! waiter takes to be woken.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a bench may")]
 
@@ -75,16 +76,30 @@ impl Subject {
     }
 }
 
-#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
-async fn main() {
+fn main() {
     let server = RedisServer::start();
+    println!("acquire and release, per second; medians of {ROUNDS} rounds in turn");
+    for workers in [1, 2] {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(workers)
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(cycles(&server, workers));
+        if workers == 2 {
+            runtime.block_on(wakes(&server));
+        }
+    }
+}
+
+/// How many locks are taken and given back in a second.
+async fn cycles(server: &RedisServer, workers: usize) {
     let client = redis::Client::open(server.url()).unwrap();
     let subjects = [
         Subject::Solocron(Locks::open(&server.url()).unwrap()),
         Subject::Rslock(rslock::LockManager::new(vec![server.url()])),
         Subject::Bare(client.get_multiplexed_async_connection().await.unwrap()),
     ];
-    println!("acquire and release, per second; medians of {ROUNDS} rounds in turn");
     for tasks in [1, 64] {
         let mut rates = subjects.each_ref().map(|_| Vec::new());
         for _ in 0..ROUNDS {
@@ -94,13 +109,12 @@ async fn main() {
         }
         let [ours, peer, bare] = rates.map(|rates| at(0.5, rates));
         println!(
-            "{tasks:3} tasks: solocron {ours:7.0}, rslock {peer:7.0}, SET and DEL {bare:7.0}: \
-             {:.2} of rslock, {:.2} of the bare commands",
+            "{tasks:3} tasks, {workers} workers: solocron {ours:7.0}, rslock {peer:7.0}, \
+             SET and DEL {bare:7.0}: {:.2} of rslock, {:.2} of the bare commands",
             ours / peer,
             ours / bare
         );
     }
-    wakes(&server).await;
 }
 
 /// From the call of `release` in one client to the grant in another.

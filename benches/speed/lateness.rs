@@ -1,4 +1,4 @@
-//! How late a job begins: from its due instant to its first deed.
+//! How late a job begins: from its due instant to its first instruction.
 
 use std::path::Path;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::harness::proxy::{Flow, Proxy};
 use crate::harness::site::{Ground, Site};
 use crate::harness::{ended_lines, until_within};
 use crate::row::Row;
-use crate::work::first_deed;
+use crate::work::first_instruction;
 
 /// Slots of one run.
 const SLOTS: usize = 12;
@@ -30,7 +30,7 @@ enum Distance {
 
 pub(crate) fn rows() -> Vec<Row> {
     let folder = tempfile::tempdir().unwrap();
-    let program = first_deed(folder.path());
+    let program = first_instruction(folder.path());
     let (mut bare, mut near, mut far) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         bare.extend(of_floor(&program, folder.path()));
@@ -38,7 +38,7 @@ pub(crate) fn rows() -> Vec<Row> {
         far.extend(of_node(&program, Distance::Far));
     }
     let row = |distance: &str, late: &[f64]| Row {
-        what: format!("lateness of one job: due instant to first deed, store {distance}"),
+        what: format!("lateness of one job: due instant to first instruction, store {distance}"),
         floor: format!("sleep and spawn, bare: {}", told(&bare)),
         must: format!("p50 at most {MEDIAN} ms, p99 at most {P99} ms, never before"),
         measured: told(late),

@@ -15,7 +15,7 @@ use crate::harness::site::{Ground, Site};
 use crate::harness::{ended_lines, until_within};
 use crate::lateness::lateness;
 use crate::row::Row;
-use crate::work::{first_deed, nothing};
+use crate::work::{first_instruction, nothing};
 
 const JOBS: usize = 1000;
 const ENTRIES_EACH: usize = 100;
@@ -47,7 +47,7 @@ pub(crate) fn rows() -> Vec<Row> {
 /// All that is measured with a thousand jobs and a hundred thousand entries.
 fn of_much() -> Vec<Row> {
     let folder = tempfile::tempdir().unwrap();
-    let program = first_deed(folder.path());
+    let program = first_instruction(folder.path());
     let names: Vec<JobName> = (0..JOBS).map(|n| format!("job-{n:04}").parse().unwrap()).collect();
     let rare = |name: &JobName| {
         format!("[jobs.{name}]\nschedule = '0 0 1 1 *'\nshell = 'true'\ntags = ['nightly']\n")

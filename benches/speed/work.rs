@@ -18,17 +18,18 @@ pub(crate) fn nothings(count: usize, schedule: &str) -> String {
     (0..count).map(|n| nothing(&format!("job-{n:05}"), schedule)).collect()
 }
 
-/// Builds `first_deed.rs` in `folder`: a program without a loader's work, that as its
-/// first deed reads the clock.
-pub(crate) fn first_deed(folder: &Path) -> PathBuf {
-    let program = folder.join("first-deed");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speed/first_deed.rs");
+/// Builds `first_instruction.rs` in `folder`: a program that reads the clock before
+/// anything else.
+pub(crate) fn first_instruction(folder: &Path) -> PathBuf {
+    let program = folder.join("first-instruction");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/speed/first_instruction.rs");
     let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
     let built = Command::new(rustc)
-        .args(["--edition", "2024", "-O", "-C", "panic=abort", "-C", "target-feature=+crt-static"])
-        .arg("-o")
+        .args(["--edition", "2024", "-O", "-C", "panic=abort", "-C", "strip=symbols"])
+        .args(["-C", "target-feature=+crt-static", "-C", "relocation-model=static"])
+        .args(["-C", "link-args=-nostartfiles -nostdlib", "-o"])
         .args([program.as_path(), source.as_path()])
         .status();
-    assert!(built.unwrap().success(), "first_deed.rs cannot be built");
+    assert!(built.unwrap().success(), "first_instruction.rs cannot be built");
     program
 }

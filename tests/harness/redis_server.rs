@@ -415,9 +415,14 @@ static STARTER: LazyLock<mpsc::Sender<Order>> = LazyLock::new(|| {
 });
 
 fn spawn(mut command: Command) -> io::Result<Child> {
-    // SAFETY: between fork and exec there is but one system call.
+    // SAFETY: between fork and exec there are but two system calls.
     unsafe {
-        command.pre_exec(|| Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?));
+        command.pre_exec(|| {
+            // A server is a service of its own: the kernel shares the processors out among
+            // sessions first (`sched_autogroup`), as it does among services.
+            nix::unistd::setsid()?;
+            Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?)
+        });
     }
     let (answer, answered) = mpsc::sync_channel(1);
     STARTER.send((command, answer)).unwrap();
