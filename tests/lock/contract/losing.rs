@@ -198,24 +198,29 @@ pub(crate) async fn a_loss_says_why_it_could_not_be_averted(f: &impl Fixture) {
 
 pub(crate) async fn who_looks_at_what_he_was_told_may_ask_the_guard(f: &impl Fixture) {
     let guard = f.locks().lock("order/1").ttl(SHORT).renew(false).try_acquire().await.unwrap();
-    let (answer, answered) = std::sync::mpsc::channel();
-    // A thread of its own, so that this fails rather than hangs.
-    std::thread::spawn(move || {
-        let told = guard.watch();
+    let guard = std::sync::Arc::new(guard);
+    let asked = guard.clone();
+    let looking = tokio::task::spawn_blocking(move || {
+        let told = asked.watch();
         let looked_at = told.borrow();
         // The loss is to be told meanwhile, and waits for who looks.
-        let late = guard.valid_until() + Duration::from_millis(100);
-        while BootInstant::now() < late {
-            let _ = guard.is_held();
-            // Whoever tells the loss has to come to it.
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        let late = asked.valid_until() + Duration::from_millis(100);
+        let (answer, answered) = std::sync::mpsc::channel();
+        let asking = std::thread::spawn(move || {
+            while BootInstant::now() < late {
+                let _ = asked.is_held();
+                // Whoever tells the loss has to come to it.
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            let _ = answer.send(());
+        });
+        let in_time = answered.recv_timeout(Duration::from_secs(10));
+        // From here on nobody is held up, so that this fails rather than hangs.
         drop(looked_at);
-        let _ = answer.send(guard);
+        asking.join().unwrap();
+        in_time.is_ok()
     });
-    let waiting =
-        tokio::task::spawn_blocking(move || answered.recv_timeout(Duration::from_secs(20)));
-    let guard = waiting.await.unwrap().expect("who looks is not held up");
+    assert!(looking.await.unwrap(), "who looks is not held up");
     let lost = soon("the loss", guard.lost()).await;
     assert_eq!(lost, Loss::Lapsed { why: None });
 }
